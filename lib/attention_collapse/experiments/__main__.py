@@ -1,0 +1,149 @@
+"""Command line: list | run | canary | status."""
+
+import argparse
+import dataclasses
+import json
+import shlex
+import sys
+from pathlib import Path
+from typing import Any
+
+from attention_collapse import records
+from attention_collapse.experiments import provenance
+from attention_collapse.experiments.experiment import (
+    EXPERIMENTS,
+    Experiment,
+    configure,
+    find_experiment,
+    recompute_canary,
+)
+from attention_collapse.experiments.status import CHAPTERS, record_states
+
+_PROGRAM = "python -m attention_collapse.experiments"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command and return its exit status."""
+    options = _parser().parse_args(arguments)
+    try:
+        return options.command(options)
+    except (ValueError, LookupError, FileExistsError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog=_PROGRAM, description=__doc__)
+    commands = parser.add_subparsers(required=True)
+    listing = commands.add_parser("list", help="name the experiments and their settings")
+    listing.set_defaults(command=_list)
+
+    run = commands.add_parser("run", help="measure and write a record")
+    run.add_argument("experiment")
+    run.add_argument("--what", default="default", help="name of this setting, for the file name")
+    run.add_argument("--device", default="cpu", help="cpu, cuda or cuda:1")
+    run.add_argument("--out", type=Path, required=True, help="folder that receives the record")
+    run.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="FIELD=JSON",
+        help="replace a default, for example --set frames=[2,8]",
+    )
+    run.set_defaults(command=_run)
+
+    canary = commands.add_parser("canary", help="recompute the canary of every record")
+    canary.add_argument("--records", type=Path, default=records.DATA)
+    canary.set_defaults(command=_canary)
+
+    status = commands.add_parser("status", help="say which records are stale or unused")
+    status.add_argument("--records", type=Path, default=records.DATA)
+    status.add_argument("--chapters", type=Path, default=CHAPTERS)
+    status.set_defaults(command=_status)
+    return parser
+
+
+def _list(options: argparse.Namespace) -> int:
+    for name in EXPERIMENTS:
+        experiment = find_experiment(name)
+        summary = (experiment.__doc__ or "").splitlines()[0]
+        print(f"{name} (revision {experiment.REVISION}): {summary}")
+        for field in dataclasses.fields(experiment.Config):
+            print(f"    {field.name} = {field.default!r}")
+    return 0
+
+
+def _run(options: argparse.Namespace) -> int:
+    experiment = find_experiment(options.experiment)
+    config = configure(experiment, _settings(options.set))
+    measurement = experiment.run(config, device=options.device, report=_report)
+    _report("canary")
+    record = records.Record(
+        experiment=options.experiment,
+        what=options.what,
+        revision=experiment.REVISION,
+        config=dataclasses.asdict(config),
+        command=_command(options),
+        time=provenance.utc_now(),
+        device=provenance.device_facts(options.device),
+        versions=provenance.versions(),
+        source_digest=provenance.source_digest(),
+        canary=_take_canary(experiment),
+        **{f.name: getattr(measurement, f.name) for f in dataclasses.fields(measurement)},
+    )
+    print(records.save(record, options.out))
+    return 0
+
+
+def _take_canary(experiment: Experiment) -> records.Canary:
+    settings = dataclasses.asdict(experiment.CANARY)
+    values = recompute_canary(experiment, settings)
+    return records.Canary(settings, values, experiment.CANARY_TOLERANCE)
+
+
+def _canary(options: argparse.Namespace) -> int:
+    failures = 0
+    for path in records.paths(options.records):
+        record = records.load(path)
+        experiment = find_experiment(record.experiment)
+        moved = record.canary.differences(recompute_canary(experiment, record.canary.config))
+        failures += bool(moved)
+        print(f"{'moved' if moved else 'ok':6}{path.parent.name}/{path.stem}")
+        for name, difference in moved.items():
+            print(f"      {name}: relative difference {difference:.3g}")
+    return 1 if failures else 0
+
+
+def _status(options: argparse.Namespace) -> int:
+    states = list(record_states(options.records, options.chapters))
+    for path, state in states:
+        print(f"{state:8}{path.parent.name}/{path.stem}")
+    return 0 if all(state == "current" for _, state in states) else 1
+
+
+def _settings(assignments: list[str]) -> dict[str, Any]:
+    settings = {}
+    for assignment in assignments:
+        field, equals, value = assignment.partition("=")
+        if not equals:
+            raise ValueError(f"--set takes FIELD=JSON, for example frames=[2,8]; got {assignment}")
+        try:
+            settings[field] = json.loads(value)
+        except json.JSONDecodeError:
+            settings[field] = value
+    return settings
+
+
+def _command(options: argparse.Namespace) -> str:
+    words = ["run", options.experiment, "--what", options.what, "--device", options.device]
+    for assignment in options.set:
+        words += ["--set", assignment]
+    return f"{_PROGRAM} {shlex.join(words)}"
+
+
+def _report(message: str) -> None:
+    print(message, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
