@@ -1,0 +1,136 @@
+"""The transformer block: attention and MLP, each behind a LayerNorm and a residual."""
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from attention_collapse.vggt.attention import NORM_EPSILON, Attention, Observe, scoped
+from attention_collapse.vggt.initialisation import linear
+from attention_collapse.vggt.rope import RotaryTable
+
+
+class LayerScale(nn.Module):
+    r"""The tokens times a learned factor per channel, :math:`x \odot \gamma`.
+
+    Source: Touvron et al. (arXiv 2103.17239), section 2. Home section: *The phenomenon*.
+    """
+
+    def __init__(self, width: int, value: float) -> None:
+        super().__init__()
+        self.gamma = nn.Parameter(torch.full((width,), value))
+
+    def forward(self, x: Float[Tensor, "*batch width"]) -> Float[Tensor, "*batch width"]:
+        """The scaled tokens."""
+        return x * self.gamma
+
+
+class MLP(nn.Module):
+    r"""Two linear maps around a GELU, :math:`W_2 \operatorname{GELU}(W_1 x + b_1) + b_2`.
+
+    The GELU is the exact one, :math:`\operatorname{GELU}(t) = t\,\Phi(t)` with the normal
+    distribution function :math:`\Phi`.
+
+    Source: Hendrycks and Gimpel (arXiv 1606.08415). Home section: *The phenomenon*.
+    """
+
+    def __init__(self, width: int, hidden: int, *, generator: torch.Generator) -> None:
+        super().__init__()
+        self.fc1 = linear(width, hidden, generator=generator)
+        self.fc2 = linear(hidden, width, generator=generator)
+
+    def forward(self, x: Float[Tensor, "*batch width"]) -> Float[Tensor, "*batch width"]:
+        """The MLP output of every token."""
+        return self.fc2(F.gelu(self.fc1(x)))
+
+
+class Block(nn.Module):
+    r"""One step of depth: attention, then the MLP, each added to the residual stream.
+
+    .. math::
+
+        x &\leftarrow x + \gamma_1 \odot \operatorname{Attention}(\operatorname{LN}_1(x)) \\
+        x &\leftarrow x + \gamma_2 \odot \operatorname{MLP}(\operatorname{LN}_2(x))
+
+    State names are VGGT's: ``norm1``, ``attn``, ``ls1``, ``norm2``, ``mlp``, ``ls2``.
+
+    Args:
+        width: Channels of a token.
+        heads: Number of heads.
+        mlp_ratio: Hidden channels of the MLP over ``width``.
+        layer_scale: First value of :math:`\gamma_1, \gamma_2`; ``None`` leaves both out.
+        qk_norm: Normalise query and key.
+        qkv_bias: Give the map to query, key and value a bias.
+        proj_bias: Give the map that joins the heads a bias.
+        generator: Source of the weights.
+
+    Raises:
+        ValueError: ``width`` is not a positive multiple of ``heads``, or the MLP has no channel.
+
+    Source: pre-norm block as in VGGT (arXiv 2503.11651). Home section: *The phenomenon*.
+    """
+
+    def __init__(
+        self,
+        width: int,
+        heads: int,
+        *,
+        mlp_ratio: float = 4.0,
+        layer_scale: float | None = 0.01,
+        qk_norm: bool = True,
+        qkv_bias: bool = True,
+        proj_bias: bool = True,
+        generator: torch.Generator,
+    ) -> None:
+        super().__init__()
+        hidden = hidden_width(width, mlp_ratio)
+        self.norm1 = nn.LayerNorm(width, eps=NORM_EPSILON)
+        self.attn = Attention(
+            width,
+            heads,
+            qk_norm=qk_norm,
+            qkv_bias=qkv_bias,
+            proj_bias=proj_bias,
+            generator=generator,
+        )
+        self.ls1 = nn.Identity() if layer_scale is None else LayerScale(width, layer_scale)
+        self.norm2 = nn.LayerNorm(width, eps=NORM_EPSILON)
+        self.mlp = MLP(width, hidden, generator=generator)
+        self.ls2 = nn.Identity() if layer_scale is None else LayerScale(width, layer_scale)
+
+    def forward(
+        self,
+        x: Float[Tensor, "batch token width"],
+        *,
+        rotary: RotaryTable | None = None,
+        observe: Observe | None = None,
+    ) -> Float[Tensor, "batch token width"]:
+        """The residual stream after the block.
+
+        Args:
+            x: Residual stream before the block.
+            rotary: Table of the positions, or ``None`` for attention without positions.
+            observe: Called with ``attention.query``, ``attention.key``, ``attention.value``,
+                ``attention.output`` (before its scale) and ``output`` (the result).
+        """
+        attended = self.attn(self.norm1(x), rotary=rotary, observe=scoped(observe, "attention"))
+        x = x + self.ls1(attended)
+        x = x + self.ls2(self.mlp(self.norm2(x)))
+        if observe is not None:
+            observe("output", x)
+        return x
+
+
+def hidden_width(width: int, mlp_ratio: float) -> int:
+    """The hidden channels of the MLP, ``width * mlp_ratio`` rounded down.
+
+    Raises:
+        ValueError: No channel is left.
+    """
+    hidden = int(width * mlp_ratio)
+    if hidden < 1:
+        raise ValueError(
+            f"the MLP must have at least 1 hidden channel, got width {width} times mlp_ratio "
+            f"{mlp_ratio}; VGGT uses a ratio of 4"
+        )
+    return hidden

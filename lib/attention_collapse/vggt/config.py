@@ -1,0 +1,65 @@
+"""Sizes of the network, refused early when they do not fit each other."""
+
+from dataclasses import dataclass
+
+from attention_collapse.vggt.attention import head_dimension
+from attention_collapse.vggt.block import hidden_width
+from attention_collapse.vggt.rope import check_rotary
+
+
+@dataclass(frozen=True)
+class AggregatorConfig:
+    """Sizes of an aggregator; the defaults are VGGT's.
+
+    Args:
+        width: Channels of a token.
+        depth: Number of frame blocks, and of global blocks.
+        heads: Attention heads of a block.
+        mlp_ratio: Hidden channels of a block's MLP over ``width``.
+        registers: Register tokens of a frame; the camera token comes on top.
+        patch_size: Side of a patch in pixels.
+        rotary_base: Base of the rotary frequencies; ``None`` leaves positions out.
+        layer_scale: First value of the residual scales; ``None`` leaves them out.
+        qk_norm: Normalise query and key.
+        order: Which kind of attention comes first in a group: ``"frame"`` or ``"global"``.
+        group_size: Blocks of one kind that run before the other kind takes over.
+
+    Raises:
+        ValueError: A size is too small, or two sizes do not fit each other.
+
+    Source: VGGT (arXiv 2503.11651), section 3. Home section: *The phenomenon*.
+    """
+
+    width: int = 1024
+    depth: int = 24
+    heads: int = 16
+    mlp_ratio: float = 4.0
+    registers: int = 4
+    patch_size: int = 14
+    rotary_base: float | None = 100.0
+    layer_scale: float | None = 0.01
+    qk_norm: bool = True
+    order: tuple[str, ...] = ("frame", "global")
+    group_size: int = 1
+
+    def __post_init__(self) -> None:
+        for name, minimum in (("depth", 1), ("registers", 0), ("patch_size", 1), ("group_size", 1)):
+            if getattr(self, name) < minimum:
+                raise ValueError(
+                    f"{name} must be at least {minimum}, got {getattr(self, name)}; "
+                    f"VGGT uses {getattr(type(self), name)}"
+                )
+        hidden_width(self.width, self.mlp_ratio)
+        dim = head_dimension(self.width, self.heads)
+        if self.rotary_base is not None:
+            check_rotary(dim, self.rotary_base)
+        if sorted(self.order) != ["frame", "global"]:
+            raise ValueError(
+                f"order must name each kind of attention once, got {self.order!r}; "
+                'use ("frame", "global") or ("global", "frame")'
+            )
+        if self.depth % self.group_size:
+            raise ValueError(
+                f"the depth must be a multiple of group_size, got depth {self.depth} and "
+                f"group_size {self.group_size}; with group_size 1 any depth fits"
+            )

@@ -1,0 +1,220 @@
+import math
+
+import numpy as np
+import pytest
+
+from attention_collapse.theory.closure import (
+    attention_output,
+    blow_up_time,
+    contracting_variance,
+    covariance_flow,
+    expanding_variance,
+    tilt,
+)
+from tolerances import FLOAT64, QUADRATURE, RICCATI, TAIL_SLOPE, sampling
+
+INITIAL = np.array([1.0, 0.7, 0.4, 0.2])
+BILINEAR = 0.6
+
+
+def attention_average(tokens, bilinear):
+    scores = tokens @ bilinear @ tokens.T
+    weights = np.exp(scores - scores.max(1, keepdims=True))
+    return weights @ tokens / weights.sum(1, keepdims=True)
+
+
+def random_law(seed, width):
+    """A mean, a covariance, and matrices without any symmetry."""
+    generator = np.random.default_rng(seed)
+    factor = generator.standard_normal((width, width))
+    covariance = factor @ factor.T / width + 0.1 * np.eye(width)
+    return generator.standard_normal(width), covariance, generator
+
+
+def commuting_flow(signs, depth_times):
+    """Covariance flow with V = sign * identity and B = BILINEAR * identity, one head per sign."""
+    heads = len(signs)
+    return covariance_flow(
+        np.diag(INITIAL),
+        values=np.array(signs, dtype=float)[:, None, None] * np.eye(4),
+        bilinears=np.broadcast_to(BILINEAR * np.eye(4), (heads, 4, 4)),
+        depth_times=np.array(depth_times, dtype=float),
+    )
+
+
+def test_tilt_is_the_softmax_mean_by_quadrature():
+    """Gauss–Hermite nodes of N(m, Σ), weighted by exp(x B y), for a B that is not symmetric."""
+    mean, covariance, generator = random_law(0, 2)
+    bilinear, queries = generator.standard_normal((2, 2)), generator.standard_normal((5, 2))
+    points, weights = np.polynomial.hermite_e.hermegauss(80)
+    grid = np.stack(np.meshgrid(points, points, indexing="ij"), axis=-1).reshape(-1, 2)
+    keys = mean + grid @ np.linalg.cholesky(covariance).T
+    mass = np.outer(weights, weights).ravel() * np.exp(queries @ bilinear @ keys.T)
+    expected = mass @ keys / mass.sum(1, keepdims=True)
+    tilted = tilt(mean, covariance, bilinear=bilinear, query=queries)
+    np.testing.assert_allclose(tilted, expected, rtol=QUADRATURE)
+    one = tilt(mean, covariance, bilinear=bilinear, query=queries[0])
+    np.testing.assert_allclose(one, tilted[0], rtol=FLOAT64)
+
+
+def test_attention_output_is_that_of_sampled_heads():
+    mean, covariance, generator = random_law(1, 3)
+    values = generator.standard_normal((2, 3, 3))
+    bilinears = 0.3 * generator.standard_normal((2, 3, 3))
+    query = 0.3 * generator.standard_normal(3)
+    keys = generator.multivariate_normal(mean, covariance, size=200_000)
+    measured = np.zeros(3)
+    for value, bilinear in zip(values, bilinears, strict=True):
+        weights = np.exp(keys @ (bilinear.T @ query))
+        measured += value @ (weights @ keys / weights.sum())
+    output = attention_output(mean, covariance, values=values, bilinears=bilinears, query=query)
+    np.testing.assert_allclose(output, measured, atol=10 * sampling(200_000))
+
+
+def test_riccati_velocity_is_that_of_the_linear_flow():
+    """The flow dx = V (m + Σ B^T x) dt moves Σ by (G Σ + Σ G^T) dt with G = V Σ B^T."""
+    mean, covariance, generator = random_law(2, 3)
+    values, bilinears = generator.standard_normal((2, 2, 3, 3))
+    step = 1e-6
+    outputs = attention_output(
+        mean, covariance, values=values, bilinears=bilinears, query=np.eye(3)
+    ) - attention_output(mean, covariance, values=values, bilinears=bilinears, query=np.zeros(3))
+    gradient = outputs.T
+    after = covariance_flow(
+        covariance, values=values, bilinears=bilinears, depth_times=np.array([step])
+    )[0]
+    expected = gradient @ covariance + covariance @ gradient.T
+    np.testing.assert_allclose((after - covariance) / step, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_riccati_flow_of_one_head_that_commutes_is_the_closed_form():
+    times = np.array([0.0, 0.5, 5.0, 40.0])
+    flow = commuting_flow([-1.0], times)
+    expected = contracting_variance(
+        INITIAL, contraction=1.0, bilinear=BILINEAR, depth_time=times[:, None]
+    )
+    np.testing.assert_allclose(np.diagonal(flow, axis1=1, axis2=2), expected, rtol=RICCATI)
+
+
+def test_heads_add_up():
+    together = commuting_flow([-1.0, -2.0], [3.0])[0]
+    expected = contracting_variance(INITIAL, contraction=3, bilinear=BILINEAR, depth_time=3)
+    np.testing.assert_allclose(np.diag(together), expected, rtol=RICCATI)
+
+
+def test_expanding_flow_is_the_closed_form_until_it_blows_up():
+    limit = float(blow_up_time(INITIAL, expansion=1, bilinear=BILINEAR).min())
+    assert limit == pytest.approx(1 / (2 * BILINEAR), rel=FLOAT64)
+    before = 0.9 * limit
+    expected = expanding_variance(INITIAL, expansion=1, bilinear=BILINEAR, depth_time=before)
+    assert expected[0] == pytest.approx(10.0, rel=FLOAT64)
+    flow = commuting_flow([1.0], [before])
+    np.testing.assert_allclose(np.diag(flow[0]), expected, rtol=RICCATI)
+    with pytest.raises(ValueError, match=r"blows up, at t ≈ 0.8333\d*; got 0.9: ask for earlier"):
+        commuting_flow([1.0], [0.1, 0.9])
+
+
+def test_particles_follow_the_closed_form():
+    """Heun steps of dx = -A x dt, N = 800, to t = 40, the time of 400 layers with step 0.1."""
+    count, times = 800, np.concatenate([[0.0], np.geomspace(0.2, 40.0, 40)])
+    tokens = np.random.default_rng(0).standard_normal((count, 4))
+    tokens -= tokens.mean(0)
+    tokens = np.linalg.solve(np.linalg.cholesky(tokens.T @ tokens / count), tokens.T).T
+    tokens *= np.sqrt(INITIAL)
+    bilinear = BILINEAR * np.eye(4)
+    for step in np.diff(times):
+        velocity = -attention_average(tokens, bilinear)
+        ahead = tokens + step * velocity
+        tokens = tokens + step * (velocity - attention_average(ahead, bilinear)) / 2
+    expected = contracting_variance(INITIAL, contraction=1, bilinear=BILINEAR, depth_time=40)
+    np.testing.assert_allclose(expected, [0.0204, 0.0202, 0.0198, 0.0189], atol=5e-5)
+    np.testing.assert_allclose(tokens.var(axis=0), expected, rtol=sampling(count))
+
+
+def test_variance_falls_like_one_over_depth_whatever_its_start():
+    times = np.array([1e5, 1e6])
+    variance = contracting_variance(
+        INITIAL[:, None], contraction=1.5, bilinear=BILINEAR, depth_time=times
+    )
+    slopes = np.diff(np.log10(variance), axis=1)
+    np.testing.assert_allclose(slopes, -1.0, atol=TAIL_SLOPE)
+    np.testing.assert_allclose(2 * 1.5 * BILINEAR * times * variance, 1.0, atol=TAIL_SLOPE)
+
+
+def test_a_dirac_stays_a_dirac():
+    assert contracting_variance(0.0, contraction=1, bilinear=1, depth_time=5.0) == 0.0
+    mean, query = np.array([1.0, -2.0]), np.array([3.0, 4.0])
+    tilted = tilt(mean, np.zeros((2, 2)), bilinear=np.ones((2, 2)), query=query)
+    np.testing.assert_array_equal(tilted, mean)
+    flow = covariance_flow(
+        np.zeros((2, 2)),
+        values=np.ones((1, 2, 2)),
+        bilinears=np.ones((1, 2, 2)),
+        depth_times=np.array([0.0, 1.0]),
+    )
+    np.testing.assert_array_equal(flow, np.zeros((2, 2, 2)))
+
+
+def test_flow_reports_its_start_at_time_zero():
+    np.testing.assert_array_equal(commuting_flow([-1.0], [0.0])[0], np.diag(INITIAL))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"contraction": 0.0}, "contraction must be .*positive; got 0.0: expanding_variance"),
+        ({"bilinear": -1.0}, "bilinear must be .*positive; got -1.0: expanding_variance"),
+        ({"initial": -1.0}, "initial must be .*at least 0; got -1.0: a variance"),
+        ({"depth_time": -1.0}, "depth_time must be .*at least 0; got -1.0: count"),
+        ({"depth_time": math.nan}, "depth_time must be finite"),
+    ],
+)
+def test_contracting_variance_refuses(change, message):
+    valid = {"initial": 1.0, "contraction": 1.0, "bilinear": 1.0, "depth_time": 1.0}
+    with pytest.raises(ValueError, match=message):
+        contracting_variance(**(valid | change))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"expansion": -1.0}, "expansion must be .*positive; got -1.0: contracting_variance"),
+        ({"bilinear": 0.0}, "bilinear must be .*positive; got 0.0: contracting_variance"),
+        ({"initial": 0.0}, "initial must be .*positive; got 0.0: a direction"),
+        ({"depth_time": -0.1}, "depth_time must be .*at least 0; got -0.1: count"),
+        ({"depth_time": 0.5}, "before the blow-up time 0.5; got 0.5: .*earlier"),
+    ],
+)
+def test_expanding_variance_refuses(change, message):
+    valid = {"initial": 1.0, "expansion": 1.0, "bilinear": 1.0, "depth_time": 0.1}
+    with pytest.raises(ValueError, match=message):
+        expanding_variance(**(valid | change))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"covariance": np.diag([1.0, -1.0])}, "covariance must be symmetric with eigenvalues"),
+        ({"covariance": np.array([[1.0, 0.5], [0.0, 1.0]])}, "covariance must be symmetric"),
+        ({"covariance": np.diag([1.0, math.inf])}, "covariance must be finite; got a NaN or inf"),
+        ({"values": np.full((1, 2, 2), math.nan)}, "values must be finite; got a NaN"),
+        ({"depth_times": np.zeros(0)}, "depth_times must have entries; got none: pass"),
+        ({"depth_times": np.array([-1.0, 1.0])}, "depth_times must be .*at least 0; got"),
+        ({"depth_times": np.array([1.0, 0.5])}, "depth_times must ascend; got .*: sort"),
+    ],
+)
+def test_covariance_flow_refuses(change, message):
+    valid = {
+        "covariance": np.eye(2),
+        "values": -np.eye(2)[None],
+        "bilinears": np.eye(2)[None],
+        "depth_times": np.array([0.0, 1.0]),
+    }
+    arguments = valid | change
+    with pytest.raises(ValueError, match=message):
+        covariance_flow(arguments.pop("covariance"), **arguments)
+
+
+def test_tilt_refuses_what_is_not_a_covariance():
+    with pytest.raises(ValueError, match=r"covariance must be symmetric.*got \[\[1.0.*compute"):
+        tilt(np.zeros(2), np.diag([1.0, -1.0]), bilinear=np.eye(2), query=np.zeros(2))
