@@ -76,6 +76,7 @@ def _list(options: argparse.Namespace) -> int:
 def _run(options: argparse.Namespace) -> int:
     experiment = find_experiment(options.experiment)
     config = configure(experiment, _settings(options.set))
+    records.check_name("what", options.what)
     measurement = experiment.run(config, device=options.device, report=_report)
     _report("canary")
     record = records.Record(

@@ -3,7 +3,7 @@
 import dataclasses
 import importlib
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from attention_collapse.records import Timing
 
 Report = Callable[[str], None]
 
-EXPERIMENTS = ("random_weights",)
+EXPERIMENTS = ("landmark_flow", "random_weights")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,6 +35,7 @@ class Measurement:
     timings: Mapping[str, Timing] = dataclasses.field(default_factory=dict)
 
 
+@runtime_checkable
 class Experiment(Protocol):
     """A module of this package that measures something.
 

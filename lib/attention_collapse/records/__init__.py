@@ -5,6 +5,18 @@ command line, never edited, and carries a canary that the test suite recomputes.
 """
 
 from attention_collapse.records.files import DATA, find, load, paths, save
-from attention_collapse.records.record import Canary, Record, Timing
+from attention_collapse.records.prose import quote
+from attention_collapse.records.record import Canary, Record, Timing, check_name
 
-__all__ = ["DATA", "Canary", "Record", "Timing", "find", "load", "paths", "save"]
+__all__ = [
+    "DATA",
+    "Canary",
+    "Record",
+    "Timing",
+    "check_name",
+    "find",
+    "load",
+    "paths",
+    "quote",
+    "save",
+]

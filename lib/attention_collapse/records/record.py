@@ -141,7 +141,7 @@ class Record:
 
     def __post_init__(self) -> None:
         for field in ("experiment", "what"):
-            _check_name(field, getattr(self, field))
+            check_name(field, getattr(self, field))
         _check_time(self.time)
         for field in ("name", "memory", "driver", "count"):
             if field not in self.device:
@@ -165,7 +165,14 @@ class Record:
         return f"{self.what}__{device}__{self.numerics['compute_dtype']}__torch{torch}"
 
 
-def _check_name(field: str, name: str) -> None:
+def check_name(field: str, name: str) -> None:
+    """Refuse a ``name`` that could not be part of a record's path.
+
+    Raises:
+        ValueError: unless ``name`` is lower-case words joined by underscores.
+
+    Home section: *The phenomenon*.
+    """
     if not _NAME.fullmatch(name):
         raise ValueError(
             f"a record's {field} is lower-case words joined by underscores, got {name!r}"
