@@ -62,11 +62,6 @@ def sampling(count: int) -> float:
 PULSE_SAMPLING = 4e-4
 # Area share of joints counted on 500 x 500 points: their edges fall between points.
 PATTERN_AREA = 5e-3
-# --- widgets ---
-
-# The page's arithmetic against the library's, both float64 and of order one to 1e3: the budget
-# of the book for any number that the reader's browser computes.
-PAGE_ARITHMETIC = 1e-9
 # A float64 point at the root of a quadratic, a few units from the origin; near a silhouette the
 # root loses digits of the depth, not of the distance to the surface.
 RAY_ROOT = 1e-10
@@ -80,3 +75,9 @@ PROJECTION = 1e-11
 WARPED_COLOUR = 0.025
 # float32 positions of size 10 carry 1e-6; grazing rays multiply that by up to a hundred.
 FLOAT32_RENDERING = 1e-4
+
+# --- widgets ---
+
+# The page's arithmetic against the library's, both float64 and of order one to 1e3: the budget
+# of the book for any number that the reader's browser computes.
+PAGE_ARITHMETIC = 1e-9

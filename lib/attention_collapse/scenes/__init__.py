@@ -1,0 +1,17 @@
+"""Rendered scenes with known cameras, depth and points.
+
+The map, from the outside in:
+
+- ``scene``: ``orbit`` and ``walk``, the two families, and ``Scene``, what they return.
+- ``trajectories``: where the camera is at frame k.
+- ``room`` and ``corridor``: the two worlds, furnished at random from ``furniture`` and ``palette``.
+- ``rendering``: the picture of a world from one camera; ``casting``: what each ray meets.
+- ``world``, ``solids``, ``materials``, ``noise``: what a world is made of.
+- ``cameras``: conventions, projection and rays.
+- ``draws``: random numbers for all of it.
+"""
+
+from attention_collapse.scenes.cameras import project
+from attention_collapse.scenes.scene import Scene, orbit, walk
+
+__all__ = ["Scene", "orbit", "project", "walk"]
