@@ -58,12 +58,18 @@ format: $(READY)  ## rewrite code and notebooks to the house style
 	$(BIN)/ruff format .
 	$(BIN)/nbstripout --keep-id chapters/*.ipynb
 
-test: book lint browser  ## build the book, then run every check
-	$(ONE_THREAD) $(BIN)/python -m pytest -n 2 --dist loadgroup tests
+# Colab has ipywidgets 7. One test drives the widgets there, in a process of its own.
+build/ipywidgets7: $(READY)
+	@$(BIN)/python -m pip install --quiet --no-deps --upgrade --target $@ \
+	  ipywidgets==7.7.1 anywidget==0.9.18 ipython_genutils==0.2.0
+	@touch $@
+
+test: book lint browser build/ipywidgets7  ## build the book, then run every check
+	$(ONE_THREAD) $(BIN)/python -m pytest -n 2 --dist loadfile tests
 	$(ONE_THREAD) $(BIN)/python -m pytest -n 2 --nbmake --nbmake-timeout=120 chapters/*.ipynb
 
 repository: $(READY)  ## write the repository's address everywhere: make repository URL=...
 	@$(BIN)/python book/set_repository.py $(URL)
 
 clean:  ## remove what was built; the environment stays
-	rm -rf _build book/assets
+	rm -rf _build build book/assets
