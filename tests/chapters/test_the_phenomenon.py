@@ -20,10 +20,6 @@ def random_attention(tokens, seed=0):
     return scores.softmax(dim=-1)
 
 
-def quiet(message):
-    pass
-
-
 # Proposition: rank one means equal rows
 
 
@@ -110,7 +106,7 @@ def test_the_law_solves_its_differential_equation():
 def test_softmax_attention_follows_the_law(frames):
     config = landmark_flow.Config(frames=(frames,), depth=48, landmarks=512)
     surface = CollapseSurface(config.initial_sharpness, config.dilution_frames, config.step)
-    measured = landmark_flow.run(config, device="cpu", report=quiet).arrays["spread"][0]
+    measured = landmark_flow.run(config, device="cpu").arrays["spread"][0]
     predicted = [surface.spread(layer, frames) for layer in range(49)]
     np.testing.assert_allclose(measured, predicted, rtol=LANDMARK_FLOW)
 
@@ -232,7 +228,7 @@ def test_exercise_positions():
     changes = {"positions off": {"rotary": False}, "small": {"layer_scale": 0.01}}
     for name, change in changes.items():
         config = random_weights.Config(frames=(8,), **change)
-        arrays = random_weights.run(config, device="cpu", report=quiet).arrays
+        arrays = random_weights.run(config, device="cpu").arrays
         last[name] = arrays["singular_ratio"][0, -1].mean()
     assert last["positions off"] < 0.1
     assert last["small"] == pytest.approx(0.45, abs=0.1)

@@ -46,8 +46,8 @@ def test_the_canary_of_a_fresh_record_has_not_moved(recorded, capsys):
 
 
 def test_a_canary_moves_when_the_code_changes_its_meaning(recorded, capsys, monkeypatch):
-    exact = random_weights.measure.stable_rank
-    monkeypatch.setattr(random_weights.measure, "stable_rank", lambda v: 1.0001 * exact(v))
+    exact = random_weights.spectrum.stable_rank
+    monkeypatch.setattr(random_weights.spectrum, "stable_rank", lambda v: 1.0001 * exact(v))
     assert main(["canary", "--records", str(recorded)]) == 1
     assert "stable_rank: relative difference" in capsys.readouterr().out
 

@@ -11,6 +11,11 @@ from attention_collapse.records import Timing
 
 Report = Callable[[str], None]
 
+
+def silent(message: str) -> None:
+    """Report nothing."""
+
+
 EXPERIMENTS = ("landmark_flow", "random_weights")
 
 
@@ -53,7 +58,7 @@ class Experiment(Protocol):
     CANARY: Any
     CANARY_TOLERANCE: float
 
-    def run(self, config: Any, *, device: str, report: Report) -> Measurement:
+    def run(self, config: Any, *, device: str, report: Report = silent) -> Measurement:
         """Measure with ``config`` on ``device`` and say how far along it is."""
         ...
 
@@ -97,4 +102,4 @@ def recompute_canary(experiment: Experiment, settings: Mapping[str, Any]) -> dic
     Home section: *The phenomenon*.
     """
     config = configure(experiment, settings)
-    return experiment.canary_values(experiment.run(config, device="cpu", report=lambda _: None))
+    return experiment.canary_values(experiment.run(config, device="cpu"))

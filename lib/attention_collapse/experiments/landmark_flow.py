@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from attention_collapse.experiments.experiment import Measurement, Report
+from attention_collapse.experiments.experiment import Measurement, Report, silent
 from attention_collapse.measure import spectrum
 from attention_collapse.theory import frames as frame_dilution
 
@@ -131,7 +131,7 @@ def measure_at(depth: int, frames: int, config: Config | None = None) -> dict[st
     return {"label": "softmax attention", "depth": depth, "frames": frames, **statistics}
 
 
-def run(config: Config, *, device: str, report: Report) -> Measurement:
+def run(config: Config, *, device: str, report: Report = silent) -> Measurement:
     """Follow the flow through every layer for every number of frames.
 
     Home section: *The phenomenon*.

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from attention_collapse import scenes
-from attention_collapse.experiments.experiment import Measurement, Report
+from attention_collapse.experiments.experiment import Measurement, Report, silent
 from attention_collapse.measure import attention_maps, spectrum, spread
 from attention_collapse.theory import spectrum as closed_form
 from attention_collapse.vggt import Aggregator, AggregatorConfig
@@ -90,7 +90,7 @@ def network(config: Config, device: str) -> Aggregator:
     return Aggregator(settings, generator=generator).to(device, torch.float64).eval()
 
 
-def run(config: Config, *, device: str, report: Report) -> Measurement:
+def run(config: Config, *, device: str, report: Report = silent) -> Measurement:
     """Measure every global layer for every number of frames.
 
     Home section: *The phenomenon*.

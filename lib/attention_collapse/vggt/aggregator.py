@@ -168,7 +168,8 @@ class Aggregator(nn.Module):
             block, sequences = self.frame_blocks[layer], tokens.flatten(0, 1)
         else:
             block, sequences = self.global_blocks[layer], tokens.flatten(1, 2)
-        mixed = block(sequences, rotary=rotary, observe=scoped(observe, f"{kind}.{layer:02d}"))
+        watch = scoped(observe, f"{kind}.{layer:02d}")
+        mixed = block(sequences, rotary=rotary, observe=watch)
         return mixed.reshape(tokens.shape)
 
 

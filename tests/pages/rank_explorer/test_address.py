@@ -12,7 +12,7 @@ def test_state_goes_to_the_address_and_back(open_explorer):
     explorer.page.wait_for_function("location.hash.includes('depth=8')")
     fragment = explorer.page.evaluate("location.hash")
     assert fragment == (
-        "#rank-explorer?depth=8&frames=512&dilution_frames=64&initial_sharpness=0.6,0.5,0.4,0.3"
+        "#rank-explorer?depth=8&frames=512&dilution_frames=64&initial_sharpness=0.5,0.4,0.3,0.2"
     )
     shown = explorer.numbers()
     explorer.page.evaluate("location.hash = '#rank-explorer?depth=1'")
