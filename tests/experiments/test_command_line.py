@@ -1,6 +1,8 @@
 import dataclasses
 import json
+import shlex
 
+import numpy as np
 import pytest
 
 from attention_collapse import records
@@ -79,13 +81,45 @@ def test_list_names_every_experiment_and_its_settings(capsys):
         (["run", "nothing"], "no experiment 'nothing'; there are: landmark_flow"),
         (["run", "random_weights", "--set", "size=3"], "no setting size; there are: frames"),
         (["run", "random_weights", "--set", "frames"], "--set takes FIELD=JSON"),
+        (["run", "random_weights", "--set", "rotary=False"], "for example rotary=false"),
+        (["run", "random_weights", "--set", "rotary=0"], "rotary must have a value like true"),
+        (["run", "random_weights", "--set", "width=true"], "width must have a value like 128"),
+        (["run", "random_weights", "--set", "frames=8"], "frames must have a value like [1, 2"),
+        (["run", "random_weights", "--set", "frames=[0]"], "frames must be at least 1"),
+        (["run", "random_weights", "--set", "observed_heads=9"], "from 1 to the 4 heads"),
+        (["run", "random_weights", "--set", "width=130"], "multiple of the heads"),
+        (["run", "landmark_flow", "--set", "initial_sharpness=[0.9]"], "sharpness must satisfy"),
+        (["run", "landmark_flow", "--set", "landmarks=3"], "landmarks must outnumber"),
         (["run", "random_weights", "--what", "A b"], "lower-case words"),
+        (["run", "random_weights", "--device", "toaster"], "device must be one that torch can use"),
     ],
 )
 def test_bad_arguments_are_refused_with_the_rule(arguments, message, tmp_path, capsys):
     assert main([*arguments, "--out", str(tmp_path)]) == 2
     assert message in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
+
+
+def test_an_existing_record_is_refused_before_anything_is_measured(recorded, capsys, monkeypatch):
+    monkeypatch.setattr(random_weights, "run", lambda *_, **__: pytest.fail("it was measured"))
+    arguments = ["run", "random_weights", "--what", "tiny", "--out", str(recorded)]
+    assert main(arguments) == 2
+    assert "records are never edited" in capsys.readouterr().err
+
+
+def test_a_record_says_how_to_take_it_again(recorded, tmp_path):
+    command = records.find("random_weights", "tiny", folder=recorded).command
+    words = shlex.split(command.replace("--out DIR", f"--out {tmp_path}"))[3:]
+    assert main(words) == 0
+    again = records.find("random_weights", "tiny", folder=tmp_path)
+    first = records.find("random_weights", "tiny", folder=recorded)
+    np.testing.assert_array_equal(again.arrays["singular_values"], first.arrays["singular_values"])
+
+
+@pytest.mark.parametrize("command", ["canary", "status"])
+def test_a_folder_without_records_is_an_error(command, tmp_path, capsys):
+    assert main([command, "--records", str(tmp_path)]) == 2
+    assert "no record below" in capsys.readouterr().err
 
 
 def test_status_without_chapters_says_what_to_do(tmp_path, capsys):

@@ -23,7 +23,10 @@ _PROGRAM = "python -m attention_collapse.experiments"
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command and return its exit status."""
+    """Run one command and return its exit status.
+
+    Home section: *The phenomenon*.
+    """
     options = _parser().parse_args(arguments)
     try:
         return options.command(options)
@@ -77,6 +80,8 @@ def _run(options: argparse.Namespace) -> int:
     experiment = find_experiment(options.experiment)
     config = configure(experiment, _settings(options.set))
     records.check_name("what", options.what)
+    records.refuse_existing(options.out, options.experiment, options.what)
+    provenance.check_device(options.device)
     measurement = experiment.run(config, device=options.device, report=_report)
     _report("canary")
     record = records.Record(
@@ -104,7 +109,7 @@ def _take_canary(experiment: Experiment) -> records.Canary:
 
 def _canary(options: argparse.Namespace) -> int:
     failures = 0
-    for path in records.paths(options.records):
+    for path in _existing(options.records):
         record = records.load(path)
         experiment = find_experiment(record.experiment)
         moved = record.canary.differences(recompute_canary(experiment, record.canary.config))
@@ -116,10 +121,18 @@ def _canary(options: argparse.Namespace) -> int:
 
 
 def _status(options: argparse.Namespace) -> int:
+    _existing(options.records)
     states = list(record_states(options.records, options.chapters))
     for path, state in states:
         print(f"{state:8}{path.parent.name}/{path.stem}")
     return 0 if all(state == "current" for _, state in states) else 1
+
+
+def _existing(folder: Path) -> list[Path]:
+    found = list(records.paths(folder))
+    if not found:
+        raise ValueError(f"no record below {folder}: name another folder with --records")
+    return found
 
 
 def _settings(assignments: list[str]) -> dict[str, Any]:
@@ -130,8 +143,10 @@ def _settings(assignments: list[str]) -> dict[str, Any]:
             raise ValueError(f"--set takes FIELD=JSON, for example frames=[2,8]; got {assignment}")
         try:
             settings[field] = json.loads(value)
-        except json.JSONDecodeError:
-            settings[field] = value
+        except json.JSONDecodeError as error:
+            raise ValueError(
+                f"--set takes FIELD=JSON, for example rotary=false; got {assignment}: {error}"
+            ) from error
     return settings
 
 
@@ -139,7 +154,7 @@ def _command(options: argparse.Namespace) -> str:
     words = ["run", options.experiment, "--what", options.what, "--device", options.device]
     for assignment in options.set:
         words += ["--set", assignment]
-    return f"{_PROGRAM} {shlex.join(words)}"
+    return f"{_PROGRAM} {shlex.join(words)} --out DIR"
 
 
 def _report(message: str) -> None:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import importlib
+import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
@@ -13,7 +14,10 @@ Report = Callable[[str], None]
 
 
 def silent(message: str) -> None:
-    """Report nothing."""
+    """Report nothing.
+
+    Home section: *The phenomenon*.
+    """
 
 
 EXPERIMENTS = ("landmark_flow", "random_weights")
@@ -84,16 +88,29 @@ def configure(experiment: Experiment, settings: Mapping[str, Any]) -> Any:
     """The experiment's configuration with ``settings`` in place of its defaults.
 
     Raises:
-        ValueError: if a setting does not exist; the message lists those that do.
+        ValueError: if a setting does not exist, or its value is not of the default's type.
 
     Home section: *The phenomenon*.
     """
-    known = [field.name for field in dataclasses.fields(experiment.Config)]
-    unknown = sorted(set(settings) - set(known))
+    defaults = {field.name: field.default for field in dataclasses.fields(experiment.Config)}
+    unknown = sorted(set(settings) - set(defaults))
     if unknown:
-        raise ValueError(f"no setting {', '.join(unknown)}; there are: {', '.join(known)}")
-    values = {k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()}
+        raise ValueError(f"no setting {', '.join(unknown)}; there are: {', '.join(defaults)}")
+    values = {name: _typed(name, value, defaults[name]) for name, value in settings.items()}
     return experiment.Config(**values)
+
+
+def _typed(name: str, value: Any, default: Any) -> Any:
+    """``value`` in the type of ``default``: a number for a number, a list for a tuple."""
+    if isinstance(default, tuple) and isinstance(value, list | tuple) and value:
+        return tuple(_typed(name, entry, default[0]) for entry in value)
+    kinds = {bool: bool, int: int, float: int | float}.get(type(default))
+    if kinds is None or not isinstance(value, kinds) or isinstance(value, bool) != (kinds is bool):
+        example = json.dumps(default)
+        raise ValueError(
+            f"{name} must have a value like {example}, got {value!r}: write it as JSON"
+        )
+    return type(default)(value)
 
 
 def recompute_canary(experiment: Experiment, settings: Mapping[str, Any]) -> dict[str, float]:

@@ -3,6 +3,8 @@
 import datetime
 import hashlib
 import platform
+import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -13,21 +15,46 @@ import torch
 _PACKAGE = Path(__file__).parents[1]
 
 
+def check_device(device: str) -> None:
+    """Refuse a ``device`` that this machine does not have.
+
+    Raises:
+        ValueError: with the reason that torch gives.
+
+    Home section: *The phenomenon*.
+    """
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(
+            f"device must be one that torch can use here, got {device!r} ({reason}): use cpu"
+        ) from error
+
+
 def device_facts(device: str) -> dict[str, Any]:
-    """Name, memory in bytes, driver and count of ``device``.
+    """Name, memory in bytes, driver and count of ``device``; None where it has no such thing.
 
     Home section: *The phenomenon*.
     """
     if torch.device(device).type != "cuda":
-        return {"name": "cpu", "memory": None, "driver": platform.machine(), "count": 1}
+        return {"name": "cpu", "memory": None, "driver": None, "count": 1}
     properties = torch.cuda.get_device_properties(device)
     return {
         "name": properties.name,
         "memory": properties.total_memory,
-        "driver": f"CUDA {torch.version.cuda}, compute capability "
-        f"{properties.major}.{properties.minor}",
+        "driver": _driver_version(),
         "count": 1,
+        "cuda": torch.version.cuda,
+        "compute_capability": f"{properties.major}.{properties.minor}",
     }
+
+
+def _driver_version() -> str | None:
+    query = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
+    if not shutil.which(query[0]):
+        return None
+    return subprocess.run(query, capture_output=True, text=True, check=True).stdout.split()[0]
 
 
 def versions() -> dict[str, str]:
@@ -53,6 +80,9 @@ def utc_now() -> str:
 
 def source_digest(package: Path = _PACKAGE) -> str:
     """SHA-256 over the names and contents of the package's Python files.
+
+    It tells which state of the code took a record. Whether today's code still means the same is
+    for the canary to say.
 
     Home section: *The phenomenon*.
     """

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from attention_collapse import scenes
@@ -53,6 +54,9 @@ class Config:
         scene_seed: seed of the scene.
         weight_seed: seed of the weights.
 
+    Raises:
+        ValueError: if sizes do not fit each other.
+
     Home section: *The phenomenon*.
     """
 
@@ -67,6 +71,26 @@ class Config:
     scene_seed: int = 0
     weight_seed: int = 0
 
+    def __post_init__(self) -> None:
+        if min(self.frames) < 1:
+            raise ValueError(f"frames must be at least 1, got {self.frames}: name one or more")
+        if not 1 <= self.observed_heads <= self.heads:
+            raise ValueError(
+                f"observed_heads must be from 1 to the {self.heads} heads, got "
+                f"{self.observed_heads}: measure heads that exist"
+            )
+        self.aggregator()  # refuses sizes that do not fit each other
+
+    def aggregator(self) -> AggregatorConfig:
+        """Sizes of the network."""
+        return AggregatorConfig(
+            width=self.width,
+            depth=self.depth,
+            heads=self.heads,
+            layer_scale=self.layer_scale,
+            rotary_base=AggregatorConfig.rotary_base if self.rotary else None,
+        )
+
 
 CANARY = Config(frames=(1, 3), image_size=(28, 42), width=32, depth=2, heads=2, observed_heads=2)
 # Float64 on another processor: sums in another order, through two layers and a singular value
@@ -79,15 +103,8 @@ def network(config: Config, device: str) -> Aggregator:
 
     Home section: *The phenomenon*.
     """
-    settings = AggregatorConfig(
-        width=config.width,
-        depth=config.depth,
-        heads=config.heads,
-        layer_scale=config.layer_scale,
-        rotary_base=AggregatorConfig.rotary_base if config.rotary else None,
-    )
     generator = torch.Generator().manual_seed(config.weight_seed)
-    return Aggregator(settings, generator=generator).to(device, torch.float64).eval()
+    return Aggregator(config.aggregator(), generator=generator).to(device, torch.float64).eval()
 
 
 def run(config: Config, *, device: str, report: Report = silent) -> Measurement:
@@ -152,10 +169,12 @@ class GlobalLayers:
         }
 
 
-def head_statistics(query: Tensor, key: Tensor) -> dict[str, np.ndarray]:
+def head_statistics(
+    query: Float[Tensor, "head token dim"], key: Float[Tensor, "head token dim"]
+) -> dict[str, np.ndarray]:
     """Measured and predicted statistics of the attention of each head.
 
-    ``query`` and ``key`` have shape ``[head token dim]``. Predictions take the covariances of
+    Predictions take the covariances of
     queries and keys and nothing else; they are NaN where the closed form does not apply.
 
     Home section: *The phenomenon*.
@@ -202,8 +221,8 @@ def _pad(values: Tensor) -> Tensor:
     return torch.nn.functional.pad(values, (0, SHOWN_VALUES - len(values)))
 
 
-def token_statistics(tokens: Tensor) -> dict[str, float]:
-    """Mean cosine, participation ratio and spread of tokens ``[token width]``.
+def token_statistics(tokens: Float[Tensor, "token width"]) -> dict[str, float]:
+    """Mean cosine, participation ratio and spread of tokens.
 
     The spread is the root of the trace of the covariance over the norm of the mean: the
     distance to a Dirac measure relative to its position.

@@ -4,7 +4,7 @@ A record is one JSON file and one NPZ file. It is written by the experiments
 command line, never edited, and carries a canary that the test suite recomputes.
 """
 
-from attention_collapse.records.files import DATA, find, load, paths, save
+from attention_collapse.records.files import DATA, find, load, paths, refuse_existing, save
 from attention_collapse.records.prose import quote
 from attention_collapse.records.record import Canary, Record, Timing, check_name
 
@@ -18,5 +18,6 @@ __all__ = [
     "load",
     "paths",
     "quote",
+    "refuse_existing",
     "save",
 ]

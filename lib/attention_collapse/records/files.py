@@ -17,6 +17,21 @@ DATA = Path(__file__).parent / "data"
 SCHEMA = 1
 
 
+def refuse_existing(folder: Path, experiment: str, what: str) -> None:
+    """Refuse to take the record ``what`` of ``experiment`` where ``folder`` has one.
+
+    Raises:
+        FileExistsError: if it exists, on whichever device it was taken.
+
+    Home section: *The phenomenon*.
+    """
+    existing = sorted((folder / experiment).glob(f"{what}__*.json"))
+    if existing:
+        raise FileExistsError(
+            f"{existing[0]} exists; records are never edited: remove it to retake it"
+        )
+
+
 def save(record: Record, folder: Path) -> Path:
     """Write ``record`` below ``folder`` and return the path of its JSON file.
 
@@ -28,9 +43,8 @@ def save(record: Record, folder: Path) -> Path:
 
     Home section: *The phenomenon*.
     """
+    refuse_existing(folder, record.experiment, record.what)
     target = folder / record.experiment / f"{record.stem}.json"
-    if target.exists():
-        raise FileExistsError(f"{target} exists; records are never edited: remove it to retake it")
     target.parent.mkdir(parents=True, exist_ok=True)
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **record.arrays)
