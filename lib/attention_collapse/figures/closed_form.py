@@ -1,6 +1,6 @@
 """Measured statistics against the closed form that predicts them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -9,7 +9,7 @@ from attention_collapse.figures import style
 from attention_collapse.figures.depth_profiles import LABELS
 
 
-def draw_prediction(arrays: Mapping[str, np.ndarray], quantities: tuple[str, ...]) -> Figure:
+def draw_prediction(arrays: Mapping[str, np.ndarray], quantities: Sequence[str]) -> Figure:
     """Predicted against measured, one point for each layer and head; the line is equality.
 
     Args:
@@ -20,7 +20,8 @@ def draw_prediction(arrays: Mapping[str, np.ndarray], quantities: tuple[str, ...
     Home section: *The phenomenon*.
     """
     figure = style.figure(height=2.9)
-    for axes, quantity in zip(figure.subplots(1, len(quantities)), quantities, strict=True):
+    panels = figure.subplots(1, len(quantities), squeeze=False)[0]
+    for axes, quantity in zip(panels, quantities, strict=True):
         measured, predicted = arrays[quantity], arrays[f"predicted_{quantity}"]
         covered = np.isfinite(predicted)
         depth = np.broadcast_to(np.arange(measured.shape[1])[None, :, None], measured.shape)

@@ -44,10 +44,19 @@ def draw_depth_profiles(
             _draw_lines(panels[row, column], arrays["frames"], arrays[quantity])
     for row, quantity in enumerate(quantities):
         panels[row, 0].set_ylabel(LABELS[quantity])
-        panels[row, 0].set_ylim(bottom=1 if "rank" in quantity.split("_") else 0)
+        _scale(panels[row, 0], quantity)
     handles, labels = panels[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), title="frames")
     return figure
+
+
+def _scale(axes: Axes, quantity: str) -> None:
+    """Start where the quantity starts; the spread, which falls by factors, on a log axis."""
+    if quantity == "spread":
+        axes.set_yscale("log")
+        style.label_logarithm(axes.yaxis)
+    else:
+        axes.set_ylim(bottom=1 if quantity.endswith("_rank") else 0)
 
 
 def _draw_lines(

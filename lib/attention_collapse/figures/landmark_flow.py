@@ -4,7 +4,6 @@ from collections.abc import Mapping
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullLocator
 
 from attention_collapse.figures import style
 from attention_collapse.figures.depth_profiles import LABELS
@@ -39,9 +38,7 @@ def draw_landmark_flow(arrays: Mapping[str, np.ndarray], surface: CollapseSurfac
     for axes in panels:
         axes.set_xlabel("depth time t = 1 + τL")
         for axis in (axes.xaxis, axes.yaxis):
-            axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-            axis.set_major_formatter("{x:g}")
-            axis.set_minor_locator(NullLocator())
+            style.label_logarithm(axis)
     figure.legend(
         *panels[0].get_legend_handles_labels(),
         loc="outside lower center",

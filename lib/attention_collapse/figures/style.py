@@ -8,8 +8,10 @@ under the colour vision deficiencies and in print.
 import io
 
 import matplotlib
+from matplotlib.axis import Axis
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullLocator
 
 INK = "#1b222b"
 REFERENCE = "#56616d"
@@ -94,6 +96,16 @@ def sequence(count: int) -> list[tuple[float, float, float, float]]:
     if count < 1:
         raise ValueError(f"count must be at least 1; got {count}: ask for one colour or more.")
     return [SEQUENTIAL(index / max(count - 1, 1)) for index in range(count)]
+
+
+def label_logarithm(axis: Axis) -> None:
+    """Mark a logarithmic axis at 1, 2 and 5 times the powers of ten, in plain numbers.
+
+    Home section: *The phenomenon*.
+    """
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.set_major_formatter("{x:g}")
+    axis.set_minor_locator(NullLocator())
 
 
 def png(drawing: Figure) -> bytes:
