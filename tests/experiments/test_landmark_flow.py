@@ -4,7 +4,9 @@ import torch
 
 from attention_collapse.experiments import landmark_flow, random_weights, recompute_canary
 from attention_collapse.experiments.landmark_flow import Config, LandmarkFlow
-from tolerances import FLOAT64
+from attention_collapse.theory.collapse_surface import CollapseSurface
+from attention_collapse.widgets.rank_explorer import RankExplorer
+from tolerances import FLOAT64, GAUSSIAN_HEAD
 
 SMALL = Config(frames=(8, 512), depth=3, landmarks=64)
 
@@ -36,6 +38,20 @@ def test_a_single_frame_with_few_dilution_frames_still_moves_the_cloud_more_than
             flow.advance()
         spreads[dilution_frames] = flow.spread()
     assert spreads[1.0] < 0.5 < spreads[1000.0]
+
+
+def test_a_measurement_belongs_to_the_law_it_is_asked_for():
+    surfaces = [CollapseSurface((0.3, 0.2), 16.0, 0.1), CollapseSurface((0.4, 0.1), 256.0, 0.1)]
+    for surface in surfaces:
+        measurement = landmark_flow.measure_at(10, 64, surface)
+        law = surface.rank_profile(10, 64)
+        assert measurement["singular_ratio"] == pytest.approx(law.singular_ratio, rel=GAUSSIAN_HEAD)
+
+
+def test_the_rank_explorer_starts_with_the_law_of_this_experiment():
+    config = Config()
+    surface = CollapseSurface(config.initial_sharpness, config.dilution_frames, config.step)
+    assert RankExplorer().surface == surface
 
 
 def test_a_run_starts_at_layer_zero_and_reports_every_layer():

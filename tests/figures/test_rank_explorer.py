@@ -4,6 +4,7 @@ import matplotlib
 import numpy as np
 import pytest
 
+from attention_collapse.figures import style
 from attention_collapse.figures.rank_explorer import (
     draw_rank_explorer,
     probe_attention,
@@ -39,8 +40,18 @@ def test_profile_shows_present_and_start(axes):
         )
 
 
-def test_measurement_is_relative_and_ends_at_the_floor(axes):
-    assert line(axes[0], "measured").tolist() == [[1.0, 1.0], [2.0, 0.5]]
+def test_measurement_is_relative_ends_at_the_floor_and_says_where_it_was_taken(axes):
+    found = line(axes[0], "measured, 6 layers, 16 frames")
+    assert found.tolist() == [[1.0, 1.0], [2.0, 0.5]]
+
+
+def test_measurement_is_pale_elsewhere_only():
+    with matplotlib.rc_context():
+        here = MEASUREMENT | {"depth": 24, "frames": 128, "label": "here"}
+        profile, *_ = draw_rank_explorer(SURFACE, **OPTIONS, measured=[here, MEASUREMENT]).axes
+    colors = {each.get_label(): each.get_markeredgecolor() for each in profile.lines}
+    assert colors["here"] == style.MEASURED
+    assert colors["measured, 6 layers, 16 frames"] == style.REFERENCE
 
 
 def test_attention_is_drawn_in_octaves_over_uniform(axes):

@@ -20,7 +20,7 @@ from attention_collapse.widgets.rank_explorer import RankExplorer
 assert ipywidgets.__version__ == "7.7.1", ipywidgets.__version__
 assert anywidget.__version__ == "0.9.18", anywidget.__version__
 
-def measure(depth, frames):
+def measure(depth, frames, surface):
     if frames == 13:
         raise RuntimeError("no room")
     return {"depth": depth, "frames": frames, "label": "stand-in", "singular_values": [1.0, 0.5]}
@@ -33,6 +33,9 @@ depth.value = 5
 explorer.frames = 9
 assert (explorer.depth, frames.value, seen) == (5, 9, [5])
 assert [(each["depth"], each["frames"]) for each in explorer.measured] == [(5, 9)]
+
+explorer.dilution_frames = 128.0
+assert explorer.measured[0]["dilution_frames"] == 128.0
 
 explorer.set_state({"depth": 6})  # as a message from the page
 assert depth.value == 6 and explorer.measured[0]["depth"] == 6

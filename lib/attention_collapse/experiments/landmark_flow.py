@@ -12,11 +12,13 @@ import dataclasses
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from attention_collapse.experiments.experiment import Measurement, Report, silent
 from attention_collapse.measure import spectrum
 from attention_collapse.theory import frames as frame_dilution
+from attention_collapse.theory.collapse_surface import CollapseSurface
 
 REVISION = 1
 
@@ -37,17 +39,31 @@ class Config:
         deviation: :math:`\\varepsilon`; the law is exact as it tends to zero.
         seed: seed of the landmarks.
 
+    Raises:
+        ValueError: if a setting is out of range.
+
     Home section: *The phenomenon*.
     """
 
     frames: tuple[int, ...] = (8, 64, 512)
     depth: int = 96
     initial_sharpness: tuple[float, ...] = (0.5, 0.4, 0.3, 0.2)
-    dilution_frames: float = 64.0
-    step: float = 0.25
+    dilution_frames: float | int = 64.0
+    step: float | int = 0.25
     landmarks: int = 1024
     deviation: float = 0.02
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        surface = CollapseSurface(self.initial_sharpness, self.dilution_frames, self.step)
+        surface.exponent(min(self.frames))
+        surface.depth_time(self.depth)
+        directions = len(self.initial_sharpness)
+        if self.landmarks <= directions or self.deviation <= 0:
+            raise ValueError(
+                f"landmarks must outnumber the {directions} directions and deviation be positive, "
+                f"got {self.landmarks} and {self.deviation}: a cloud needs volume"
+            )
 
 
 CANARY = Config(frames=(8, 512), depth=6, landmarks=64)
@@ -102,7 +118,7 @@ def _landmarks(config: Config) -> Tensor:
     return torch.cat([torch.ones(config.landmarks, 1), config.deviation * whitened], dim=1)
 
 
-def rank_statistics(attention: Tensor) -> dict[str, np.ndarray | float]:
+def rank_statistics(attention: Float[Tensor, "query key"]) -> dict[str, np.ndarray | float]:
     """Singular values over the first, their ratio, stable and effective rank.
 
     Home section: *The phenomenon*.
@@ -116,14 +132,15 @@ def rank_statistics(attention: Tensor) -> dict[str, np.ndarray | float]:
     }
 
 
-def measure_at(depth: int, frames: int, config: Config | None = None) -> dict[str, object]:
+def measure_at(depth: int, frames: int, surface: CollapseSurface) -> dict[str, object]:
     """What attention measures after ``depth`` layers with ``frames`` frames.
 
-    The result is an overlay for the rank explorer.
+    The flow runs under the law of ``surface``: its sharpness, dilution frames and step. The
+    result is an overlay for the rank explorer.
 
     Home section: *The phenomenon*.
     """
-    flow = LandmarkFlow(config or Config(), frames)
+    flow = LandmarkFlow(Config(**dataclasses.asdict(surface)), frames)
     for _ in range(depth):
         flow.advance()
     statistics = rank_statistics(flow.attention())

@@ -51,7 +51,8 @@ def draw_rank_explorer(
         probes: Deviations of the tokens of the attention map, in standard deviations.
         max_depth: Right end of the surface, in layers.
         max_frames: Upper end of the surface.
-        measured: Measurements to draw over it, see ``widgets.measurement``.
+        measured: Measurements under this law to draw over it, see ``widgets.measurement``;
+            pale and labelled if taken at another depth or number of frames.
 
     Home section: *The phenomenon*.
     """
@@ -97,9 +98,8 @@ def _draw_rank_profile(
         index, start.singular_values, ".-", color=style.REFERENCE, lw=0.5, ms=3, label="at depth 0"
     )
     for marker, overlay in zip(MARKERS, measured, strict=False):
-        found = np.array(overlay["singular_values"][:VALUES_SHOWN])
-        found = found[found >= FLOOR * found[0]] / found[0]
-        _plot_hollow(axes, index[: len(found)], found, marker, overlay["label"])
+        here = (overlay["depth"], overlay["frames"]) == (depth, frames)
+        _draw_measured_profile(axes, overlay, marker, here)
     axes.hlines(ratio, 2.4, VALUES_SHOWN + 0.8, color=style.THEORY, lw=0.8, ls="--")
     axes.annotate(
         f"$\\sigma_2/\\sigma_1$ = {ratio:.2g}",
@@ -114,6 +114,18 @@ def _draw_rank_profile(
     axes.set_xticks([1, 4, 8, 12, 16, 20, 24])
     axes.grid(axis="y")
     axes.legend(loc="upper right", borderaxespad=0, labelspacing=0.3)
+
+
+def _draw_measured_profile(
+    axes: Axes, overlay: Mapping[str, object], marker: str, here: bool
+) -> None:
+    """Hollow markers; pale, and labelled with the place, if measured elsewhere."""
+    found = np.array(overlay["singular_values"][:VALUES_SHOWN])
+    found = found[found >= FLOOR * found[0]] / found[0]
+    index = np.arange(1, len(found) + 1)
+    taken = "" if here else f", {overlay['depth']} layers, {overlay['frames']} frames"
+    color = style.MEASURED if here else style.REFERENCE
+    _plot_hollow(axes, index, found, marker, color, overlay["label"] + taken)
 
 
 def _draw_attention(axes: Axes, attention: Float[np.ndarray, "query key"]) -> None:
@@ -156,13 +168,16 @@ def _mark_position(
     axes.axhline(y, color=style.INK, lw=0.6, ls=":")
     for marker, overlay in zip(MARKERS, measured, strict=False):
         layers, count = overlay["depth"], overlay["frames"]
-        _plot_hollow(axes, np.log(surface.depth_time(layers)), np.log2(count), marker)
+        time = np.log(surface.depth_time(layers))
+        _plot_hollow(axes, time, np.log2(count), marker, style.MEASURED)
     axes.plot(x, y, "o", ms=8, mfc="white", mec=style.THEORY, mew=2.2, clip_on=False)
 
 
-def _plot_hollow(axes: Axes, x: object, y: object, marker: str, label: str | None = None) -> None:
+def _plot_hollow(
+    axes: Axes, x: object, y: object, marker: str, color: str, label: str | None = None
+) -> None:
     """Draw measured points."""
-    drawn = {"mfc": "none", "mec": style.MEASURED, "ms": 5, "clip_on": False}
+    drawn = {"mfc": "none", "mec": color, "ms": 5, "clip_on": False}
     axes.plot(x, y, marker, label=label, **drawn)
 
 
@@ -173,7 +188,7 @@ def _write_readouts(axes: Axes, surface: CollapseSurface, depth: int, frames: in
         "effective rank": profile.effective_rank,
         "stable rank": profile.stable_rank,
         "spread": surface.spread(depth, frames),
-        "exponent $1-\\lambda_2$": surface.exponent(frames),
+        "exponent $S/(S+S_*)$": surface.exponent(frames),
     }
     axes.set_axis_off()
     axes.set_title(f"{depth} layers, {frames} frames")

@@ -7,7 +7,8 @@ import numpy as np
 from attention_collapse.widgets.base import StateError
 
 REQUIRED = ("depth", "frames", "label", "singular_values")
-OPTIONAL = ("singular_ratio", "effective_rank", "stable_rank", "heat")
+LAW = ("initial_sharpness", "dilution_frames", "step")
+OPTIONAL = ("singular_ratio", "effective_rank", "stable_rank", "heat", *LAW)
 
 
 def measurement_state(measurement: Mapping[str, object]) -> dict[str, object]:
@@ -17,7 +18,8 @@ def measurement_state(measurement: Mapping[str, object]) -> dict[str, object]:
         measurement: A mapping with ``depth`` (layers), ``frames``, ``label`` (what and where it
             was measured, a few words) and ``singular_values`` (of attention, descending, in any
             unit). Optional: ``singular_ratio``, ``effective_rank``, ``stable_rank``, and ``heat``,
-            a square matrix of attention weights. Arrays and sequences are accepted.
+            a square matrix of attention weights. The parameters of the law that it was measured
+            under, ``LAW``, are added by the explorer. Arrays and sequences are accepted.
 
     Raises:
         ValueError: If a key is missing or unknown, or a number is not finite.
@@ -39,7 +41,7 @@ def measurement_state(measurement: Mapping[str, object]) -> dict[str, object]:
 
 
 def _require_finite(key: str, value: np.ndarray) -> None:
-    dimensions = {"singular_values": 1, "heat": 2}.get(key, 0)
+    dimensions = {"singular_values": 1, "initial_sharpness": 1, "heat": 2}.get(key, 0)
     if value.dtype.kind not in "iuf" or value.ndim != dimensions or not np.isfinite(value).all():
         raise StateError(
             f"{key} of a measurement must be finite numbers with {dimensions} axes; got "

@@ -9,18 +9,22 @@ import traitlets
 
 from attention_collapse.theory.collapse_surface import CollapseSurface, RankProfile
 from attention_collapse.widgets.base import BookWidget, StateError, front_end
-from attention_collapse.widgets.measurement import measurement_state
+from attention_collapse.widgets.measurement import LAW, measurement_state
 
 PROBE_TOKENS = 24
 PROBE_SEED = 7
-LAW = ("initial_sharpness", "dilution_frames", "step")
 
 PRESETS = [
     {"name": "A short video", "depth": 24, "frames": 8, "dilution_frames": 64.0},
     {"name": "Beyond a few hundred frames", "depth": 24, "frames": 512, "dilution_frames": 64.0},
     {"name": "Deep network", "depth": 96, "frames": 64, "dilution_frames": 64.0},
-    {"name": "Matches everywhere", "dilution_frames": 1024.0},
-    {"name": "Halve the weight of non-matches (merging)", "dilution_frames": 128.0},
+    {"name": "Matches everywhere", "depth": 24, "frames": 512, "dilution_frames": 1024.0},
+    {
+        "name": "Merging: non-matches at half weight",  # doubles the dilution frames
+        "depth": 24,
+        "frames": 512,
+        "dilution_frames": 128.0,
+    },
 ]
 
 
@@ -28,7 +32,8 @@ class RankExplorer(BookWidget):
     r"""Singular values, attention map and collapse surface under sliders for depth and frames.
 
     The page computes what ``theory.collapse_surface`` computes. Measurements from a kernel are
-    drawn over it as hollow markers.
+    drawn over it as hollow markers: in full where the explorer stands at their depth, frames and
+    law, pale and labelled at another depth or number of frames, not at all under another law.
 
     Attributes:
         depth: :math:`L`, in layers, from 0 to ``max_depth``.
@@ -39,7 +44,8 @@ class RankExplorer(BookWidget):
         probes: Tokens of the attention map, a list of deviations with one entry per direction,
             in standard deviations. Drawn from the normal law with a fixed seed by default, and
             sorted along the first direction.
-        measured: Measurements to draw, see ``measurement_state``; empty by default.
+        measured: Measurements to draw, see ``measurement_state``; empty by default. One that
+            does not say its law gets the present one.
         max_depth: End of the depth slider and of the surface.
         max_frames: End of the frames slider and of the surface.
 
@@ -87,6 +93,10 @@ class RankExplorer(BookWidget):
         )
 
     @property
+    def _law(self) -> dict[str, list | float]:
+        return {name: getattr(self, name) for name in LAW}
+
+    @property
     def profile(self) -> RankProfile:
         """Rank of attention at the present depth and number of frames."""
         return self.surface.rank_profile(self.depth, self.frames)
@@ -102,26 +112,29 @@ class RankExplorer(BookWidget):
             probes=np.array(self.probes)[:, : len(self.initial_sharpness)],
             max_depth=self.max_depth,
             max_frames=self.max_frames,
-            measured=self.measured,
+            measured=[each for each in self.measured if self._law.items() <= each.items()],
         )
 
-    def attach(self, measure: Callable[[int, int], Mapping[str, object]]) -> ipywidgets.VBox:
-        """Draw ``measure(depth, frames)`` over the theory, now and whenever either changes.
+    def attach(
+        self, measure: Callable[[int, int, CollapseSurface], Mapping[str, object]]
+    ) -> ipywidgets.VBox:
+        """Draw ``measure(depth, frames, surface)`` over the theory, now and after every change.
 
-        A measurement that fails is reported in the widget and raised. ``measure`` replaces
-        the one attached before.
+        A change of depth, of frames or of the law measures again. A measurement that fails is
+        reported in the widget and raised. ``measure`` replaces the one attached before.
 
         Args:
-            measure: Returns what ``measurement_state`` accepts.
+            measure: Takes the depth, the number of frames and the law, as ``surface``. Returns
+                what ``measurement_state`` accepts.
 
         Returns:
             Two ``IntSlider`` controls, linked to the explorer both ways.
         """
         if self._measure is not None:
-            self.unobserve(self._overlay, ["depth", "frames"])
+            self.unobserve(self._overlay, ["depth", "frames", *LAW])
         self._measure, self._measured_at = measure, None
         self._overlay()
-        self.observe(self._overlay, ["depth", "frames"])
+        self.observe(self._overlay, ["depth", "frames", *LAW])
         return ipywidgets.VBox(
             [
                 self._linked_slider("depth", 0, self.max_depth),
@@ -137,9 +150,9 @@ class RankExplorer(BookWidget):
         return slider
 
     def _overlay(self, change: Mapping[str, object] | None = None) -> None:
-        """Measure at the present depth and frames; say so meanwhile, and when it fails."""
-        present = (self.depth, self.frames)
-        if present == self._measured_at:  # one message moved both sliders
+        """Measure at the present depth, frames and law; say so meanwhile, and when it fails."""
+        present = (self.depth, self.frames, self.surface)
+        if present == self._measured_at:  # one message moved several sliders
             return
         self._measured_at = present
         self.error, self.message = "", "Measuring at depth {} on {} frames …".format(*present)
@@ -177,7 +190,7 @@ class RankExplorer(BookWidget):
     @traitlets.validate("initial_sharpness", "dilution_frames", "step")
     def _require_lawful(self, proposal: dict) -> list | float:
         name, value = proposal["trait"].name, proposal["value"]
-        present = {each: getattr(self, each) for each in LAW} | {name: value}
+        present = self._law | {name: value}
         present["initial_sharpness"] = tuple(present["initial_sharpness"])
         try:
             CollapseSurface(**present)
@@ -194,7 +207,7 @@ class RankExplorer(BookWidget):
 
     @traitlets.validate("measured")
     def _require_measurements(self, proposal: dict) -> list:
-        return [measurement_state(measurement) for measurement in proposal["value"]]
+        return [self._law | measurement_state(measurement) for measurement in proposal["value"]]
 
 
 def _require_probes(probes: list[list[float]], directions: int) -> None:

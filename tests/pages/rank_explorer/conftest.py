@@ -13,8 +13,8 @@ STATE = "application/vnd.jupyter.widget-state+json"
 LABELS = {
     "depth": "Depth L",
     "frames": "Frames S",
-    "dilution_frames": "Dilution frames S∗",
-    "sharpness": "Sharpness of the leading direction a1",
+    "dilution_frames": "Dilution frames S∗: frames at which the exponent is ½",
+    "sharpness": "Leading sharpness a1",
 }
 PAGE = """<!doctype html>
 <html data-theme="{theme}">

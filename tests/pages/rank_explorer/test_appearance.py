@@ -22,6 +22,24 @@ def test_is_seen_at_once_on_a_wide_screen_and_keeps_its_height(open_explorer):
     assert explorer.page.locator(".rank-explorer").bounding_box() == box
 
 
+@pytest.mark.parametrize("width", [640, 720, 900, 1280])
+def test_sliders_side_by_side_are_level(open_explorer, width):
+    explorer = open_explorer(width=width)
+    explorer.button("More").click()
+    for names in (("depth", "frames"), ("dilution_frames", "sharpness")):
+        left, right = (explorer.slider(name).bounding_box() for name in names)
+        assert left["x"] < right["x"]
+        assert left["y"] == pytest.approx(right["y"], abs=0.5)
+
+
+def test_nothing_moves_when_a_measurement_is_left_behind(open_explorer, measurement):
+    explorer = open_explorer(measured=[measurement])
+    box = explorer.page.locator(".rank-explorer").bounding_box()
+    explorer.press("depth", "ArrowRight")
+    explorer.settle()
+    assert explorer.page.locator(".rank-explorer").bounding_box() == box
+
+
 def colours(explorer):
     """Colours of the paper, the ink, a drawn point and two canvases."""
     explorer.settle()

@@ -106,7 +106,7 @@ def test_more_controls_change_dilution_and_sharpness(open_explorer):
     assert explorer.numbers()["singularRatio"] > diluted["singularRatio"]
 
 
-def test_measurement_is_drawn_named_compared_and_fades_elsewhere(open_explorer, measurement):
+def test_measurement_is_drawn_named_compared_and_pale_elsewhere(open_explorer, measurement):
     explorer = open_explorer(measured=[measurement])
     page = explorer.page
     assert page.locator(".rank-explorer-profile .rank-explorer-plot .measured").count() == 3
@@ -115,9 +115,32 @@ def test_measurement_is_drawn_named_compared_and_fades_elsewhere(open_explorer, 
     assert "random weights, L = 24, S = 64" in legend
     assert page.locator(".rank-explorer-numbers .measured .here").all_inner_texts() == ["0.50"]
     assert page.locator(".rank-explorer-map").count() == 2
+    readout = page.locator(".rank-explorer-numbers .measured span")
     explorer.press("depth", "ArrowRight")
     explorer.settle()
-    assert page.locator(".rank-explorer-numbers .measured .elsewhere").count() == 1
+    assert page.locator(".measured .here, g.here").count() == 0
+    assert readout.inner_text().split("\n") == ["0.50", "L = 24, S = 64"]
+    muted = page.locator(".rank-explorer-hint").first.evaluate("e => getComputedStyle(e).color")
+    marker = page.locator(".rank-explorer-profile .rank-explorer-plot .measured").first
+    assert marker.evaluate("e => getComputedStyle(e).stroke") == muted
+    assert readout.evaluate("e => getComputedStyle(e).color") == muted
+    explorer.press("depth", "ArrowLeft")
+    explorer.settle()
+    assert readout.get_attribute("class") == "here"
+
+
+@pytest.mark.parametrize("name", ["dilution_frames", "sharpness"])
+def test_measurement_is_hidden_under_another_law(open_explorer, measurement, name):
+    explorer = open_explorer(measured=[measurement])
+    explorer.button("More").click()
+    explorer.press(name, "ArrowRight")
+    explorer.settle()
+    assert explorer.page.locator("path.measured").count() == 0
+    assert explorer.page.locator(".rank-explorer-numbers .measured span").count() == 0
+    assert explorer.page.locator(".rank-explorer-map").count() == 1
+    explorer.press(name, "ArrowLeft")
+    explorer.settle()
+    assert explorer.page.locator(".rank-explorer-numbers .measured .here").count() == 1
 
 
 def test_no_measurement_draws_nothing(open_explorer):

@@ -18,11 +18,12 @@ PATIENCE = 60  # s; a busy machine starts servers and kernels slowly
 CELLS = (
     # A stand-in for a network. Its number tells at which depth and frames it was taken.
     """
-    def measure(depth, frames):
+    def measure(depth, frames, surface):
         if frames == 13:
             raise RuntimeError("no room for 13 frames")
         return {"depth": depth, "frames": frames, "label": "stand-in",
-                "singular_values": [1.0, 0.5], "singular_ratio": depth + frames / 100}
+                "singular_values": [1.0, 0.5], "singular_ratio": depth + frames / 100,
+                "stable_rank": surface.dilution_frames}
     """,
     """
     from attention_collapse.widgets.rank_explorer import RankExplorer
@@ -118,7 +119,12 @@ def expect_state(page, depth, frames):
     expect(page.locator(".widget-readout").nth(1)).to_have_text(str(frames))
     legend = page.locator(".rank-explorer-legend")
     expect(legend).to_contain_text(f"stand-in, L = {depth}, S = {frames}")
-    expect(page.locator(".rank-explorer-numbers .measured .here")).to_have_count(1)
+    expect(page.locator(".rank-explorer-numbers .measured .here")).to_have_count(2)
+
+
+def expect_measured(page, texts):
+    """What is measured at the present state, readout by readout."""
+    expect(page.locator(".rank-explorer-numbers .measured .here")).to_have_text(texts)
 
 
 def slider(page, label):
@@ -147,7 +153,7 @@ def test_page_and_kernel_move_each_other(page):
 
 def linked_slider_moves_explorer_and_measurement(page):
     expect_state(page, 24, 15)
-    expect(page.locator(".rank-explorer-numbers .measured .here")).to_have_text("24")
+    expect_measured(page, ["24", "64.00"])
     start = effective_rank(page)
     enter(page, 0, 40)
     expect_state(page, 40, 15)
@@ -159,6 +165,11 @@ def own_controls_move_kernel(page):
     slider(page, "Depth L").focus()
     page.keyboard.press("ArrowRight")
     expect_state(page, 41, 15)
+    page.get_by_role("button", name="A short video").click()
+    expect_state(page, 24, 8)
+    page.get_by_role("button", name="Matches everywhere").click()
+    expect_state(page, 24, 512)
+    expect_measured(page, ["29", "1024"])
     page.get_by_role("button", name="A short video").click()
     expect_state(page, 24, 8)
 

@@ -19,14 +19,18 @@ function attentionPanel() {
 
   function draw({ attention, measured, palette }) {
     const heats = measured.filter(({ heat }) => heat);
-    const drawn = [{ rows: attention, label: heats.length ? "closed form" : "" }].concat(
-      heats.map(({ heat, label }) => ({ rows: heat, label })),
+    const label = heats.length ? "closed form" : "";
+    const drawn = [{ rows: attention, label, place: "here" }].concat(
+      heats.map(({ heat, label, place, taken }) => {
+        return { rows: heat, label: place === "here" ? label : `${label}, ${taken}`, place };
+      }),
     );
     area.style.setProperty("--maps", drawn.length);
     while (maps.children.length > drawn.length) maps.lastChild.remove();
     while (maps.children.length < drawn.length) maps.append(attentionMap());
-    drawn.forEach(({ rows, label }, index) => {
+    drawn.forEach(({ rows, label, place }, index) => {
       const [canvas, , , caption] = maps.children[index].children;
+      maps.children[index].classList.toggle("elsewhere", place === "elsewhere");
       const uniform = 1 / rows[0].length;
       const share = (weight) => 0.5 + Math.log2(weight / uniform) / (2 * FOLD);
       paintMatrix(canvas, rows.map((row) => row.map(share)), palette.contrast);

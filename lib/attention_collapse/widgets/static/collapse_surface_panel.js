@@ -142,7 +142,7 @@ function exponentStrip({ frames, exponent }, { surface, frames: present, now }) 
     shape("path", { class: "exponent", d: pathThrough(curve) }),
     shape("circle", { class: "theory", ...point, r: 3.6 }),
     ...[0, 1].map((end) => tickBelow(end, exponent.position(end), bottom)),
-    titleBelow("1 − λ₂", (left + right) / 2, bottom),
+    titleBelow("exponent", (left + right) / 2, bottom),
   ];
 }
 

@@ -1,6 +1,7 @@
 // The rank explorer: sliders for depth and frames, and what they do to the rank of attention.
 
 const ADDRESS = ["depth", "frames", "dilution_frames", "initial_sharpness"];
+const LAW = ["initial_sharpness", "dilution_frames", "step"];
 const TRAITS = [...ADDRESS, "step", "probes", "measured", "max_depth", "max_frames"];
 const RAMPS = {
   spread: ["--spread-0", "--spread-1", "--spread-2", "--spread-3", "--spread-4", "--spread-5"],
@@ -54,16 +55,29 @@ const numbersAt = (surface, depth, frames) => ({
   exponent: collapseExponent(surface, frames),
 });
 
+/**
+ * The measurements under the present law, each with its `place`: "here" if taken at the present
+ * depth and frames, else "elsewhere". Those under another law say nothing about this one.
+ */
+function measuredUnderLaw({ measured, depth, frames, ...traits }) {
+  const sameLaw = (each) => LAW.every((name) => equal(each[name], traits[name]));
+  return measured.filter(sameLaw).map((each) => ({
+    ...each,
+    place: each.depth === depth && each.frames === frames ? "here" : "elsewhere",
+    taken: `L = ${each.depth}, S = ${each.frames}`,
+  }));
+}
+
 /** Everything the panels draw, computed once per redraw from the traits. */
 function viewOf(traits) {
-  const { depth, frames, probes, measured } = traits;
+  const { depth, frames, probes } = traits;
   requireDrawable(traits);
   const surface = surfaceOf(traits);
   return {
     surface,
     depth,
     frames,
-    measured,
+    measured: measuredUnderLaw(traits),
     limits: { depth: traits.max_depth, frames: traits.max_frames },
     now: numbersAt(surface, depth, frames),
     start: numbersAt(surface, 0, frames),
@@ -89,7 +103,7 @@ function readouts() {
     READOUTS.forEach(({ key, trait, show }, index) => {
       const cell = cells[index];
       cell.now.textContent = show(now[key]);
-      cell.start.textContent = key === "exponent" ? "1 − λ₂" : `${show(start[key])} at depth 0`;
+      cell.start.textContent = key === "exponent" ? "S/(S + S∗)" : `${show(start[key])} at depth 0`;
       cell.measured.replaceChildren(...measuredValues(view, trait, show));
     });
     sentence.textContent = sentenceOn(depth, frames, now);
@@ -104,13 +118,14 @@ const sentenceOn = (depth, frames, { singularRatio, effectiveRank, spread }) =>
   `is ${significant(singularRatio)} of the first, the effective rank ${rankText(effectiveRank)}; ` +
   `tokens keep ${significant(100 * spread)} % of their spread.`;
 
-/** What each measurement found for one readout; paler where it was taken elsewhere. */
-function measuredValues({ measured, depth, frames }, trait, show) {
+/** What each measurement found for one readout; paler and with its place if taken elsewhere. */
+function measuredValues({ measured }, trait, show) {
   return measured.flatMap((measurement, index) => {
     if (!(trait in measurement)) return [];
-    const here = measurement.depth === depth && measurement.frames === frames;
-    const place = here ? "here" : "elsewhere";
-    return [element("span", { class: place }, legendMarker(index), show(measurement[trait]))];
+    const { place, taken } = measurement;
+    const label = place === "here" ? [] : [element("small", {}, taken)];
+    const value = show(measurement[trait]);
+    return [element("span", { class: place }, legendMarker(index), value, ...label)];
   });
 }
 

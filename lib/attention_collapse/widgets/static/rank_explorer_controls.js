@@ -73,7 +73,7 @@ function framesSlider(model, { label, trait, maximum, move }) {
 function sharpnessSlider(model, move) {
   return slider({
     model,
-    label: ["Sharpness of the leading direction ", element("i", {}, "a"), element("sub", {}, "1")],
+    label: ["Leading sharpness ", element("i", {}, "a"), element("sub", {}, "1")],
     scale: scaleOf([0, MAX_LEADING_SHARPNESS], [0, MAX_LEADING_SHARPNESS]),
     step: 0.01,
     ticks: [0, 0.2, 0.4, 0.6],
@@ -97,7 +97,12 @@ function explorerControls(model, link) {
     move,
   });
   const dilution = framesSlider(model, {
-    label: ["Dilution frames ", element("i", {}, "S"), element("sub", {}, "∗")],
+    label: [
+      "Dilution frames ",
+      element("i", {}, "S"),
+      element("sub", {}, "∗"),
+      element("small", {}, ": frames at which the exponent is ½"),
+    ],
     trait: "dilution_frames",
     maximum: MAX_DILUTION_FRAMES,
     move,

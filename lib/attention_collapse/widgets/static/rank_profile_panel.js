@@ -33,11 +33,11 @@ function rankProfilePanel() {
       ...present.map(([px, py]) => vertical("stem", px, y.range[0], py)),
       ...present.map(([cx, cy]) => shape("circle", { class: "theory", cx, cy, r: 3.6 })),
       ...ratioMark(x, y, now.singularRatio),
-      ...measured.flatMap(({ singular_values: values }, index) =>
-        points(values.slice(0, VALUES_SHOWN).map((value) => value / values[0])).map(([px, py]) =>
-          measuredMarker(index, px, py),
-        ),
-      ),
+      ...measured.map(({ singular_values: values, place }, index) => {
+        const shown = points(values.slice(0, VALUES_SHOWN).map((value) => value / values[0]));
+        const markers = shown.map(([px, py]) => measuredMarker(index, px, py));
+        return shape("g", { class: place }, ...markers);
+      }),
     );
     legend.replaceChildren(...legendEntries(depth, measured));
   }
@@ -71,13 +71,13 @@ function ratioMark(x, y, ratio) {
 }
 
 function legendEntries(depth, measured) {
-  const entry = (key, label) => element("span", {}, key, label);
+  const entry = (key, label, name = "") => element("span", { class: name }, key, label);
   const dot = (name) => element("i", { class: `rank-explorer-dot ${name}`, "aria-hidden": "true" });
   return [
     entry(dot("theory"), depth === 1 ? "after 1 layer" : `after ${depth} layers`),
     entry(dot("initial"), "at depth 0"),
-    ...measured.map(({ label, depth: layers, frames }, index) =>
-      entry(legendMarker(index), `${label}, L = ${layers}, S = ${frames}`),
+    ...measured.map(({ label, place, taken }, index) =>
+      entry(legendMarker(index), `${label}, ${taken}`, place),
     ),
   ];
 }
