@@ -117,6 +117,16 @@ class TestPins:
     def test_setup_cell_replaces_nothing_that_colab_has(self):
         assert not installed_on_colab() & self.colab.keys()
 
+    def test_oldest_widgets_are_those_of_colab(self):
+        target = (ROOT / "Makefile").read_text().split("\nbuild/ipywidgets7:")[1]
+        assert re.search(r"ipywidgets==(\S+)", target)[1] == self.colab["ipywidgets"]
+
+    def test_workflow_installs_what_the_setup_cell_installs(self):
+        workflow = (ROOT / ".github" / "workflows" / "colab.yml").read_text()
+        *added, library = re.search(r"--no-deps (.*)", workflow)[1].split()
+        assert set(map(canonicalize_name, added)) == installed_on_colab()
+        assert library == "."
+
 
 def installed_on_colab():
     """The packages that the setup cell installs by name, without the book's library."""
@@ -171,6 +181,21 @@ def copy_of_the_text(tmp_path):
         (tmp_path / path).parent.mkdir(exist_ok=True)
         (tmp_path / path).write_text(text)
     return tmp_path
+
+
+class TestFrontMatter:
+    @pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md"])
+    def test_what_it_links_to_exists(self, name):
+        targets = re.findall(r"\]\(([^)\s]+)\)", (ROOT / name).read_text())
+        local = [target.split("#")[0] for target in targets if "://" not in target]
+        assert [target for target in local if not (ROOT / target).exists()] == []
+
+    def test_browser_variables_are_those_that_are_read(self):
+        paragraphs = (ROOT / "README.md").read_text().split("\n\n")
+        about = [paragraph for paragraph in paragraphs if "Chromium" in paragraph]
+        named = re.findall(r"`([A-Z][A-Z_]+)`", " ".join(about))
+        finder = (ROOT / "book" / "find_browser.py").read_text()
+        assert named == re.findall(r"environ\.get\(\"(\w+)\"", finder)
 
 
 @each_notebook

@@ -46,6 +46,13 @@ RICCATI = 1e-7
 # Slope of a pre-norm flow stepped by 2 % of the depth time: at most step * λ(1-λ)/2 = .0025 from
 # the Euler step, the rest from the width of the cap.
 PRE_NORM_SLOPE = 5e-3
+# The solver of the tests, run far below the tolerance that the comparison asks for.
+ODE_SOLVER = {"rtol": 1e-12, "atol": 1e-14}
+# Velocity of the Riccati flow from one step of 1e-6: the integrator's relative tolerance over the
+# step is 1e-4, the curvature of the flow times the step ten times less.
+RICCATI_VELOCITY = 1e-4
+# A relative excess of 5e-6 read from the difference of two float64 numbers of size one.
+SMALL_EXCESS = 1e-9
 # Slope of a closed form read over one decade in its tail, where the correction is below 1e-4.
 TAIL_SLOPE = 1e-3
 
@@ -53,6 +60,11 @@ TAIL_SLOPE = 1e-3
 def sampling(count: int) -> float:
     """Relative fluctuation of a statistic of ``count`` independent tokens, one over its root."""
     return count**-0.5
+
+
+def quoted(decimals: int) -> float:
+    """Rounding of a number quoted with so many decimals, half a unit of the last one."""
+    return 0.5 * 10.0**-decimals
 
 
 # --- scenes ---
@@ -81,3 +93,13 @@ FLOAT32_RENDERING = 1e-4
 # The page's arithmetic against the library's, both float64 and of order one to 1e3: the budget
 # of the book for any number that the reader's browser computes.
 PAGE_ARITHMETIC = 1e-9
+
+# The singular values of that flow come from the square of the spread: twice its error.
+LANDMARK_SPECTRUM = 2 * LANDMARK_FLOW
+
+# 4000 or 2048 Gaussian tokens with sharpness below one half: fluctuations of about 1 / sqrt(N),
+# 2 %, doubled for products of two directions, and again for the square in the stable rank.
+GAUSSIAN_HEAD = 0.08
+
+# Slopes over two decades or more, fitted through few points with sampling or first-order error.
+FITTED_SLOPE = 0.05

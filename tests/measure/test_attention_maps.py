@@ -165,6 +165,12 @@ def test_refuses_queries_or_keys_that_are_not_finite(measure):
         measure(good, bad)
 
 
+@pytest.mark.parametrize("measure", [attention_weights, score_variance, head_sharpness])
+def test_refuses_queries_and_keys_of_different_heads(measure):
+    with pytest.raises(ValueError, match="the same dimension; got 2 and 4: take both from"):
+        measure(torch.ones(3, 2), torch.ones(3, 4))
+
+
 def test_attention_weights_refuse_no_keys():
     with pytest.raises(ValueError, match=r"key must have entries; got shape \(0, 2\): pass"):
         attention_weights(torch.ones(3, 2), torch.ones(0, 2))
@@ -187,6 +193,7 @@ def test_head_sharpness_refuses_a_single_query():
     [
         (torch.ones(15, 15), "sum to one; got sums off by 14 and minimum 1: pass weights after"),
         (2 * torch.eye(15) - 1 / 15, "non-negative and sum to one; got .* minimum -0.0667: pass"),
+        (torch.eye(15, dtype=torch.int64), "floating-point weights; got torch.int64: pass weights"),
         (torch.full((15, 15), math.nan), "attention must be finite; got 225 entries"),
         (torch.ones(15, 0), r"attention must have entries; got shape \(15, 0\)"),
     ],

@@ -11,7 +11,15 @@ from attention_collapse.theory.closure import (
     expanding_variance,
     tilt,
 )
-from tolerances import FLOAT64, QUADRATURE, RICCATI, TAIL_SLOPE, sampling
+from tolerances import (
+    FLOAT64,
+    QUADRATURE,
+    RICCATI,
+    RICCATI_VELOCITY,
+    TAIL_SLOPE,
+    quoted,
+    sampling,
+)
 
 INITIAL = np.array([1.0, 0.7, 0.4, 0.2])
 BILINEAR = 0.6
@@ -84,7 +92,8 @@ def test_riccati_velocity_is_that_of_the_linear_flow():
         covariance, values=values, bilinears=bilinears, depth_times=np.array([step])
     )[0]
     expected = gradient @ covariance + covariance @ gradient.T
-    np.testing.assert_allclose((after - covariance) / step, expected, rtol=1e-4, atol=1e-4)
+    velocity = (after - covariance) / step
+    np.testing.assert_allclose(velocity, expected, rtol=RICCATI_VELOCITY, atol=RICCATI_VELOCITY)
 
 
 def test_riccati_flow_of_one_head_that_commutes_is_the_closed_form():
@@ -112,6 +121,8 @@ def test_expanding_flow_is_the_closed_form_until_it_blows_up():
     np.testing.assert_allclose(np.diag(flow[0]), expected, rtol=RICCATI)
     with pytest.raises(ValueError, match=r"blows up, at t ≈ 0.8333\d*; got 0.9: ask for earlier"):
         commuting_flow([1.0], [0.1, 0.9])
+    with pytest.raises(ValueError, match=r"blows up, at t ≈ 0.8333\d*; got 0.9: ask for earlier"):
+        commuting_flow([1.0], [0.9])
 
 
 def test_particles_follow_the_closed_form():
@@ -127,7 +138,7 @@ def test_particles_follow_the_closed_form():
         ahead = tokens + step * velocity
         tokens = tokens + step * (velocity - attention_average(ahead, bilinear)) / 2
     expected = contracting_variance(INITIAL, contraction=1, bilinear=BILINEAR, depth_time=40)
-    np.testing.assert_allclose(expected, [0.0204, 0.0202, 0.0198, 0.0189], atol=5e-5)
+    np.testing.assert_allclose(expected, [0.0204, 0.0202, 0.0198, 0.0189], atol=quoted(4))
     np.testing.assert_allclose(tokens.var(axis=0), expected, rtol=sampling(count))
 
 
@@ -198,6 +209,7 @@ def test_expanding_variance_refuses(change, message):
         ({"covariance": np.array([[1.0, 0.5], [0.0, 1.0]])}, "covariance must be symmetric"),
         ({"covariance": np.diag([1.0, math.inf])}, "covariance must be finite; got a NaN or inf"),
         ({"values": np.full((1, 2, 2), math.nan)}, "values must be finite; got a NaN"),
+        ({"values": -np.ones((3, 2, 2))}, "one matrix for each head; got 3 and 1: pass both"),
         ({"depth_times": np.zeros(0)}, "depth_times must have entries; got none: pass"),
         ({"depth_times": np.array([-1.0, 1.0])}, "depth_times must be .*at least 0; got"),
         ({"depth_times": np.array([1.0, 0.5])}, "depth_times must ascend; got .*: sort"),
@@ -218,3 +230,36 @@ def test_covariance_flow_refuses(change, message):
 def test_tilt_refuses_what_is_not_a_covariance():
     with pytest.raises(ValueError, match=r"covariance must be symmetric.*got \[\[1.0.*compute"):
         tilt(np.zeros(2), np.diag([1.0, -1.0]), bilinear=np.eye(2), query=np.zeros(2))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            {"query": np.zeros((5, 3))},
+            r"query must end in an axis of 2, .* shape \(5, 3\): pass",
+        ),
+        (
+            {"query": np.array([0.0, math.nan])},
+            "query must be finite; got a NaN or infinity",
+        ),
+        ({"mean": np.array([0.0, math.inf])}, "mean must be finite; got a NaN or infinity"),
+    ],
+)
+def test_tilt_refuses_vectors_that_are_no_tokens(change, message):
+    arguments = {"mean": np.zeros(2), "bilinear": np.eye(2), "query": np.zeros(2)} | change
+    with pytest.raises(ValueError, match=message):
+        tilt(arguments.pop("mean"), np.eye(2), **arguments)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"bilinears": np.ones((2, 2, 2))}, "one matrix for each head; got 1 and 2: pass both"),
+        ({"query": np.zeros(3)}, r"query must end in an axis of 2, .* got shape \(3,\): pass"),
+    ],
+)
+def test_attention_output_refuses(change, message):
+    valid = {"values": np.ones((1, 2, 2)), "bilinears": np.ones((1, 2, 2)), "query": np.zeros(2)}
+    with pytest.raises(ValueError, match=message):
+        attention_output(np.zeros(2), np.eye(2), **(valid | change))

@@ -8,7 +8,7 @@ from scipy.integrate import solve_ivp
 from attention_collapse.theory.collapse_surface import CollapseSurface
 from attention_collapse.theory.frames import collapse_exponent
 from attention_collapse.theory.spectrum import decay_ratio, singular_values
-from tolerances import FLOAT64, ODE, TAIL_SLOPE, sampling
+from tolerances import FLOAT64, ODE, ODE_SOLVER, TAIL_SLOPE, quoted, sampling
 
 SURFACE = CollapseSurface(initial_sharpness=(0.6, 0.5, 0.4, 0.3), dilution_frames=64.0, step=0.25)
 PLANE = CollapseSurface(initial_sharpness=(0.5, 0.3), dilution_frames=64.0, step=0.25)
@@ -101,8 +101,7 @@ def test_relative_variance_solves_its_equation_numerically(frames):
         (0.0, math.log(SURFACE.depth_time(1000))),
         np.ones(4),
         method="DOP853",
-        rtol=1e-12,
-        atol=1e-14,
+        **ODE_SOLVER,
     )
     np.testing.assert_allclose(SURFACE.relative_variance(1000, frames), solution.y[:, -1], rtol=ODE)
 
@@ -159,8 +158,8 @@ def test_nothing_has_moved_before_the_first_layer():
 
 def test_numbers_of_the_reference_surface():
     few, many = SURFACE.rank_profile(24, 8), SURFACE.rank_profile(24, 512)
-    assert few.singular_ratio == pytest.approx(0.5096, abs=5e-5)
-    assert many.singular_ratio == pytest.approx(0.0450, abs=5e-5)
+    assert few.singular_ratio == pytest.approx(0.5096, abs=quoted(4))
+    assert many.singular_ratio == pytest.approx(0.0450, abs=quoted(4))
 
 
 def test_profile_is_the_spectrum_at_the_sharpness_of_that_depth():

@@ -261,6 +261,8 @@ def test_pixels_take_the_type_of_the_weights(small_aggregator, images, dtype):
         (torch.rand(1, 1, 3, 4, 0), "multiples of the patch size 2, got height 4 and width 0; res"),
         (torch.zeros(1, 1, 3, 4, 6, dtype=torch.uint8), r"floating-point .* got torch.uint8; div"),
         (torch.full((1, 1, 3, 4, 6), torch.nan), "every pixel must be finite, got 72 .*; replace"),
+        (torch.full((1, 1, 3, 4, 6), 255.0), r"lie in \[0, 1\], got 255 to 255; divide 8-bit"),
+        (torch.full((1, 1, 3, 4, 6), -0.5), r"lie in \[0, 1\], got -0.5 to -0.5; divide"),
         (torch.rand(1, 1, 3, 4, 6) / torch.tensor([1, 0]).repeat(3), "finite, got 36 that are NaN"),
     ],
 )

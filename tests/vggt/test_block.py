@@ -1,3 +1,4 @@
+import math
 import subprocess
 import sys
 
@@ -115,9 +116,15 @@ def test_gradient_matches_a_finite_difference(generator, stirred, tokens, table)
 
 
 def test_an_mlp_without_channels_is_refused(generator):
-    message = r"at least 1 hidden channel, got width 16 times mlp_ratio 0\.05; VGGT uses a ratio"
+    message = r"at least 1 hidden channel .* got width 16 times mlp_ratio 0\.05; VGGT uses a ratio"
     with pytest.raises(ValueError, match=message):
         Block(WIDTH, HEADS, mlp_ratio=0.05, generator=generator)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_a_layer_scale_that_is_not_finite_is_refused(generator, value):
+    with pytest.raises(ValueError, match=f"layer_scale must be finite, got {value}; VGGT starts"):
+        Block(WIDTH, HEADS, layer_scale=value, generator=generator)
 
 
 def test_block_compiles_to_one_graph():

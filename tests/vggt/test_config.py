@@ -1,4 +1,5 @@
 import dataclasses
+import math
 
 import pytest
 
@@ -16,7 +17,9 @@ def test_a_config_cannot_change():
         AggregatorConfig().depth = 2
 
 
-@pytest.mark.parametrize("order", [("frame",), ("frame", "frame"), ("frame", "local"), ()])
+@pytest.mark.parametrize(
+    "order", [("frame",), ("frame", "frame"), ("frame", "local"), (), ("frame", None)]
+)
 def test_an_order_without_both_kinds_is_refused(order):
     with pytest.raises(ValueError, match=r"order must name each kind .* once, got \(.*\); use"):
         AggregatorConfig(order=order)
@@ -33,8 +36,15 @@ def test_an_order_without_both_kinds_is_refused(order):
         ({"width": 1000}, "multiple of the heads, got width 1000 and 16 heads; VGGT has"),
         ({"heads": 0}, "multiple of the heads, got width 1024 and 0 heads"),
         ({"width": 96}, "multiple of 4 for rotary positions .*, got 6; change the width"),
-        ({"rotary_base": -1.0}, r"rotary base must be positive, got -1\.0; VGGT uses 100"),
-        ({"mlp_ratio": 0.0}, r"hidden channel, got width 1024 times mlp_ratio 0\.0; VGGT uses"),
+        (
+            {"rotary_base": -1.0},
+            r"rotary base must be finite and positive, got -1\.0; VGGT uses 100",
+        ),
+        ({"mlp_ratio": 0.0}, r"hidden channel .* got width 1024 times mlp_ratio 0\.0; VGGT uses"),
+        ({"mlp_ratio": math.inf}, "finitely many, got width 1024 times mlp_ratio inf; VGGT uses"),
+        ({"mlp_ratio": math.nan}, "finitely many, got width 1024 times mlp_ratio nan; VGGT uses"),
+        ({"rotary_base": math.inf}, "rotary base must be finite and positive, got inf; VGGT"),
+        ({"layer_scale": math.nan}, "layer_scale must be finite, got nan; VGGT starts at 0.01"),
     ],
 )
 def test_sizes_that_do_not_fit_are_refused(sizes, message):

@@ -1,3 +1,4 @@
+import pytest
 import torch
 
 from attention_collapse.vggt import PatchEmbedding
@@ -25,3 +26,11 @@ def test_state_names_are_those_of_vggt(generator):
         "proj.weight": (8, 3, 14, 14),
         "proj.bias": (8,),
     }
+
+
+@pytest.mark.parametrize(("height", "width"), [(5, 6), (4, 7), (0, 6)])
+def test_sides_that_would_lose_pixels_are_refused(generator, height, width):
+    embed = PatchEmbedding(8, patch_size=2, generator=generator)
+    message = f"multiples of the patch size 2, got height {height} and width {width}; resize or"
+    with pytest.raises(ValueError, match=message):
+        embed(torch.zeros(1, 3, height, width))

@@ -91,9 +91,10 @@ def test_a_head_dimension_without_pairs_on_both_axes_is_refused(dim):
         table_at([[0, 0]], dim=dim)
 
 
-def test_a_base_that_is_not_positive_is_refused():
-    with pytest.raises(ValueError, match=r"rotary base must be positive, got 0\.0; VGGT uses 100"):
-        rotary_table(torch.zeros(1, 2, dtype=torch.int64), dim=4, base=0.0)
+@pytest.mark.parametrize("base", [0.0, math.inf, math.nan])
+def test_a_base_that_is_not_finite_and_positive_is_refused(base):
+    with pytest.raises(ValueError, match=f"base must be finite and positive, got {base}; VGGT use"):
+        rotary_table(torch.zeros(1, 2, dtype=torch.int64), dim=4, base=base)
 
 
 @pytest.mark.parametrize("shape", [(3, 8), (4, 4)])

@@ -2,6 +2,6 @@
 
 ``spectrum`` reads the singular values of a matrix; ``spread`` the directions and the covariance of
 a set of tokens; ``attention_maps`` the softmax of queries against keys. ``validation`` holds the
-checks they share. Near rank-one attention is not token collapse: a column that takes all the
-attention makes the matrix rank one and mixes nothing, so measure both.
+checks they share. Attention near rank one at one layer does not imply that the tokens are close to
+each other, so measure both.
 """

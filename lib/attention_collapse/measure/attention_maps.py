@@ -1,7 +1,7 @@
 """Attention maps of one head: their weights, their entropy, and where the mass falls."""
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Num
 from torch import Tensor
 
 from attention_collapse.measure.validation import require_at_least_two, require_finite
@@ -13,7 +13,7 @@ ROW_SUM_TOLERANCE = 1e-4
 
 def attention_weights(
     query: Float[Tensor, "*batch query dim"],
-    key: Float[Tensor, "*batch key dim"],
+    key: Float[Tensor, "*batch key _"],
     *,
     dtype: torch.dtype = torch.float64,
 ) -> Float[Tensor, "*batch query key"]:
@@ -21,14 +21,15 @@ def attention_weights(
 
     Args:
         query: :math:`q_i`, of :math:`d` dimensions, after any normalisation and rotation.
-        key: :math:`k_j`.
+        key: :math:`k_j`, of as many dimensions.
         dtype: Type in which scores and softmax are computed.
 
     Raises:
-        ValueError: If a tensor is empty or not finite.
+        ValueError: If query and key differ in their dimensions, or one is empty or not finite.
 
     Home section: *The phenomenon*.
     """
+    _require_same_dimension(query, key)
     require_finite("query", query)
     require_finite("key", key)
     scores = query.to(dtype) @ key.to(dtype).mT / query.shape[-1] ** 0.5
@@ -36,7 +37,7 @@ def attention_weights(
 
 
 def row_entropy(
-    attention: Float[Tensor, "*batch query key"],
+    attention: Num[Tensor, "*batch query key"],
 ) -> Float[Tensor, "*batch query"]:
     r"""Entropy of every attention row in nats, :math:`-\sum_j A_{ij} \ln A_{ij}`.
 
@@ -46,7 +47,8 @@ def row_entropy(
         attention: :math:`A`, rows that sum to one.
 
     Raises:
-        ValueError: If a row is not a distribution over the keys.
+        ValueError: If the weights are not floating-point numbers, or a row is not a distribution
+            over the keys.
 
     Home section: *The phenomenon*.
     """
@@ -55,7 +57,7 @@ def row_entropy(
 
 
 def frame_mass(
-    attention: Float[Tensor, "*batch query key"], layout: TokenLayout
+    attention: Num[Tensor, "*batch query key"], layout: TokenLayout
 ) -> Float[Tensor, "*batch frame frame"]:
     r"""Mean attention mass that a token of one frame puts on each frame.
 
@@ -68,7 +70,8 @@ def frame_mass(
         layout: Where the tokens sit.
 
     Raises:
-        ValueError: If a row is not a distribution, or the token count is not the layout's.
+        ValueError: If the weights are not floating-point numbers, a row is not a distribution, or
+            the token count is not the layout's.
 
     Home section: *The phenomenon*.
     """
@@ -84,7 +87,7 @@ def frame_mass(
 
 
 def score_variance(
-    query: Float[Tensor, "*batch query dim"], key: Float[Tensor, "*batch key dim"]
+    query: Float[Tensor, "*batch query dim"], key: Float[Tensor, "*batch key _"]
 ) -> Float[Tensor, "*batch"]:
     r"""Variance over the keys of the scores of a query, mean over the queries, in float64.
 
@@ -95,14 +98,16 @@ def score_variance(
 
     Args:
         query: :math:`q_i`, of :math:`d` dimensions.
-        key: :math:`k_j`, two or more.
+        key: :math:`k_j`, of as many dimensions, two or more.
 
     Raises:
-        ValueError: If there are fewer than two keys, or a tensor is empty or not finite.
+        ValueError: If query and key differ in their dimensions, there are fewer than two keys, or
+            a tensor is empty or not finite.
 
-    Source: derived in the book.
+    Source: derivation checked in tests, to appear in the theory part.
     Home section: *The phenomenon*.
     """
+    _require_same_dimension(query, key)
     require_at_least_two("key", key, axis=-2)
     require_finite("query", query)
     require_finite("key", key)
@@ -112,7 +117,7 @@ def score_variance(
 
 
 def head_sharpness(
-    query: Float[Tensor, "*batch query dim"], key: Float[Tensor, "*batch key dim"]
+    query: Float[Tensor, "*batch query dim"], key: Float[Tensor, "*batch key _"]
 ) -> Float[Tensor, "*batch direction"]:
     r"""Sharpness of a head along its own directions, descending, in float64.
 
@@ -123,14 +128,16 @@ def head_sharpness(
 
     Args:
         query: :math:`q_i`, of :math:`d` dimensions, two or more.
-        key: :math:`k_j`, two or more.
+        key: :math:`k_j`, of as many dimensions, two or more.
 
     Raises:
-        ValueError: If there are fewer than two queries or keys, or a tensor is not finite.
+        ValueError: If query and key differ in their dimensions, there are fewer than two of
+            either, or a tensor is not finite.
 
-    Source: derived in the book.
+    Source: defined in the home section.
     Home section: *The phenomenon*.
     """
+    _require_same_dimension(query, key)
     for name, tensor in (("query", query), ("key", key)):
         require_at_least_two(name, tensor, axis=-2)
         require_finite(name, tensor)
@@ -146,7 +153,22 @@ def _covariance_factor(
     return torch.linalg.qr(centred, mode="r").R / tokens.shape[-2] ** 0.5
 
 
-def _require_attention(attention: Float[Tensor, "*batch query key"]) -> None:
+def _require_same_dimension(
+    query: Float[Tensor, "*batch query dim"], key: Float[Tensor, "*batch key _"]
+) -> None:
+    if query.shape[-1] != key.shape[-1]:
+        raise ValueError(
+            f"query and key must have the same dimension; got {query.shape[-1]} and "
+            f"{key.shape[-1]}: take both from one head."
+        )
+
+
+def _require_attention(attention: Num[Tensor, "*batch query key"]) -> None:
+    if not attention.is_floating_point():
+        raise ValueError(
+            f"attention must hold floating-point weights; got {attention.dtype}: pass weights "
+            "after the softmax."
+        )
     require_finite("attention", attention)
     tolerance = max(ROW_SUM_TOLERANCE, torch.finfo(attention.dtype).eps)
     error = (attention.double().sum(-1) - 1.0).abs().max()

@@ -22,8 +22,8 @@ def mean_cosine(tokens: Float[Tensor, "*batch token width"]) -> Float[Tensor, "*
     Raises:
         ValueError: If there are fewer than two tokens, or one is zero or not finite.
 
-    Source: derived in the book.
-    Home section: *The phenomenon*.
+    Source: the identity is checked in tests.
+    Home section: *Notation*.
     """
     require_at_least_two("tokens", tokens, axis=-2)
     require_finite("tokens", tokens)

@@ -9,6 +9,8 @@ def require_finite(name: str, tensor: Float[Tensor, "*shape"]) -> None:
 
     Raises:
         ValueError: If the tensor is empty, or an entry is infinite or not a number.
+
+    Home section: *Notation*.
     """
     if tensor.numel() == 0:
         raise ValueError(
@@ -27,6 +29,8 @@ def require_at_least_two(name: str, tensor: Float[Tensor, "*shape"], *, axis: in
 
     Raises:
         ValueError: If the axis is shorter than two.
+
+    Home section: *Notation*.
     """
     if tensor.shape[axis] < 2:
         raise ValueError(

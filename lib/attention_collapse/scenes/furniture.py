@@ -32,14 +32,20 @@ class Panel:
 
 
 def door(draws: Draws) -> list[Panel]:
-    """A door and its frame."""
+    """A door and its frame.
+
+    Home section: *The phenomenon*.
+    """
     width, height = draws.uniform(0.8, 0.95), draws.uniform(1.95, 2.1)
     frame = Panel(wood(draws), width + 0.2, height + 0.1, 0.04)
     return [frame, Panel(wood(draws), width, height, 0.07)]
 
 
 def picture(draws: Draws) -> list[Panel]:
-    """A picture in a frame, at eye level."""
+    """A picture in a frame, at eye level.
+
+    Home section: *The phenomenon*.
+    """
     width, height = draws.uniform(0.6, 1.1), draws.uniform(0.5, 0.9)
     low = 1.55 - height / 2
     frame = Panel(wood(draws), width + 0.16, height + 0.16, 0.05, low - 0.08)
@@ -47,7 +53,10 @@ def picture(draws: Draws) -> list[Panel]:
 
 
 def cupboard(draws: Draws) -> list[Panel]:
-    """A cupboard or a chest of drawers."""
+    """A cupboard or a chest of drawers.
+
+    Home section: *The phenomenon*.
+    """
     size = draws.uniform(0.8, 1.2), draws.uniform(0.8, 1.8), draws.uniform(0.25, 0.4)
     return [Panel(wood(draws), *size)]
 
@@ -76,14 +85,20 @@ def mount(panel: Panel, room: Room, *, wall: int, along: float) -> Solid:
 
 
 def crate(draws: Draws, *, x: float, z: float) -> Solid:
-    """A block that stands on the floor, turned at random."""
+    """A block that stands on the floor, turned at random.
+
+    Home section: *The phenomenon*.
+    """
     half_size = draws.uniform(0.18, 0.32), draws.uniform(0.15, 0.42), draws.uniform(0.18, 0.32)
     material = draws.choice((lacquer, wood))(draws)
     return Solid((x, half_size[1], z), half_size, material, yaw=draws.uniform(0.0, math.pi))
 
 
 def ball(draws: Draws, *, x: float, z: float, floor: float = 0.0) -> Solid:
-    """A ball that lies at a height."""
+    """A ball that lies at a height.
+
+    Home section: *The phenomenon*.
+    """
     radius = draws.uniform(0.13, 0.28)
     centre, half_size = (x, floor + radius, z), (radius, radius, radius)
     return Solid(centre, half_size, rubber(draws), is_ball=True)

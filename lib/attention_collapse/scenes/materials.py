@@ -16,7 +16,10 @@ DISPLAY_GAMMA = 2.2
 
 
 class Pattern(enum.IntEnum):
-    """How base and accent colour share a surface."""
+    """How base and accent colour share a surface.
+
+    Home section: *The phenomenon*.
+    """
 
     MOTTLED = 0
     STRIPES = 1
@@ -90,7 +93,10 @@ class Materials:
 
 
 def linear_colour(hue: float, saturation: float, value: float) -> tuple[float, float, float]:
-    """Linear red, green and blue of a display colour given by hue, saturation and value."""
+    """Linear red, green and blue of a display colour given by hue, saturation and value.
+
+    Home section: *The phenomenon*.
+    """
     red, green, blue = colorsys.hsv_to_rgb(hue % 1.0, saturation, value)
     return red**DISPLAY_GAMMA, green**DISPLAY_GAMMA, blue**DISPLAY_GAMMA
 

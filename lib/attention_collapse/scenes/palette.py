@@ -5,12 +5,18 @@ from attention_collapse.scenes.materials import Material, Pattern, linear_colour
 
 
 def plaster(draws: Draws) -> Material:
-    """A nearly white ceiling."""
+    """A nearly white ceiling.
+
+    Home section: *The phenomenon*.
+    """
     return _cloudy(draws, saturation=draws.uniform(0.02, 0.08), value=draws.uniform(0.8, 0.9))
 
 
 def paint(draws: Draws) -> Material:
-    """A coloured wall paint, slightly cloudy."""
+    """A coloured wall paint, slightly cloudy.
+
+    Home section: *The phenomenon*.
+    """
     return _cloudy(draws, saturation=draws.uniform(0.12, 0.35), value=draws.uniform(0.65, 0.85))
 
 
@@ -26,7 +32,10 @@ def _cloudy(draws: Draws, *, saturation: float, value: float) -> Material:
 
 
 def wallpaper(draws: Draws) -> Material:
-    """Upright stripes in two tones of one colour."""
+    """Upright stripes in two tones of one colour.
+
+    Home section: *The phenomenon*.
+    """
     hue, saturation = draws.uniform(0.0, 1.0), draws.uniform(0.12, 0.35)
     return Material(
         base=linear_colour(hue, saturation, 0.8),
@@ -39,7 +48,10 @@ def wallpaper(draws: Draws) -> Material:
 
 
 def bricks(draws: Draws) -> Material:
-    """Brickwork with light mortar."""
+    """Brickwork with light mortar.
+
+    Home section: *The phenomenon*.
+    """
     hue = draws.uniform(0.0, 0.08)
     return Material(
         base=linear_colour(hue, draws.uniform(0.35, 0.6), draws.uniform(0.55, 0.75)),
@@ -54,7 +66,10 @@ def bricks(draws: Draws) -> Material:
 
 
 def tiles(draws: Draws) -> Material:
-    """A chequered floor."""
+    """A chequered floor.
+
+    Home section: *The phenomenon*.
+    """
     hue = draws.uniform(0.0, 1.0)
     side = draws.uniform(0.45, 0.7)
     return Material(
@@ -68,7 +83,10 @@ def tiles(draws: Draws) -> Material:
 
 
 def planks(draws: Draws) -> Material:
-    """Floor boards with dark joints and a grain along x."""
+    """Floor boards with dark joints and a grain along x.
+
+    Home section: *The phenomenon*.
+    """
     hue, value = draws.uniform(0.05, 0.11), draws.uniform(0.5, 0.75)
     return Material(
         base=linear_colour(hue, draws.uniform(0.4, 0.6), value),
@@ -84,7 +102,10 @@ def planks(draws: Draws) -> Material:
 
 
 def wood(draws: Draws) -> Material:
-    """Furniture wood with an upright grain."""
+    """Furniture wood with an upright grain.
+
+    Home section: *The phenomenon*.
+    """
     hue, value = draws.uniform(0.04, 0.1), draws.uniform(0.35, 0.7)
     return Material(
         base=linear_colour(hue, draws.uniform(0.4, 0.7), value),
@@ -97,12 +118,18 @@ def wood(draws: Draws) -> Material:
 
 
 def lacquer(draws: Draws) -> Material:
-    """Two bright colours for a block."""
+    """Two bright colours for a block.
+
+    Home section: *The phenomenon*.
+    """
     return _two_colours(draws, (Pattern.MOTTLED, Pattern.STRIPES, Pattern.CHECKER))
 
 
 def rubber(draws: Draws) -> Material:
-    """Two bright colours for a ball, on which squares would be pinched at the poles."""
+    """Two bright colours for a ball, on which squares would be pinched at the poles.
+
+    Home section: *The phenomenon*.
+    """
     return _two_colours(draws, (Pattern.MOTTLED, Pattern.STRIPES))
 
 

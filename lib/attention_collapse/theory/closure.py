@@ -15,6 +15,7 @@ from attention_collapse.theory.validation import (
     require_at_least,
     require_positive,
     require_square_matrices,
+    require_vectors,
 )
 
 _RELATIVE_TOLERANCE = 1e-10
@@ -26,7 +27,7 @@ def tilt(
     covariance: Float[np.ndarray, "width width"],
     *,
     bilinear: Float[np.ndarray, "width width"],
-    query: Float[np.ndarray, "*batch width"],
+    query: Float[np.ndarray, "*batch _"],
 ) -> Float[np.ndarray, "*batch width"]:
     r"""Mean of the keys under the softmax weights of a query.
 
@@ -42,12 +43,14 @@ def tilt(
         query: :math:`x`, one or many.
 
     Raises:
-        ValueError: If a matrix does not act on the token width or is not finite, or the
+        ValueError: If a matrix or a vector is not of the token width or not finite, or the
             covariance is not symmetric with eigenvalues of at least zero.
 
-    Source: derived in the book; the closure is that of Castin, Ablin, Carrillo and Peyré (2025).
-    Home section: *The phenomenon*.
+    Source: the closure is that of Castin, Ablin, Carrillo and Peyré (2025); derivation checked in
+    tests, to appear in the theory part.
+    Home section: *Notation*.
     """
+    require_vectors(mean.size, mean=mean, query=query)
     require_square_matrices(mean.size, covariance=covariance, bilinear=bilinear)
     _require_covariance(covariance)
     return mean + query @ bilinear @ covariance
@@ -58,8 +61,8 @@ def attention_output(
     covariance: Float[np.ndarray, "width width"],
     *,
     values: Float[np.ndarray, "head width width"],
-    bilinears: Float[np.ndarray, "head width width"],
-    query: Float[np.ndarray, "*batch width"],
+    bilinears: Float[np.ndarray, "_ width width"],
+    query: Float[np.ndarray, "*batch _"],
 ) -> Float[np.ndarray, "*batch width"]:
     r"""Output of attention of several heads, :math:`\sum_h V_h (m + \Sigma B_h^\top x)`.
 
@@ -71,13 +74,16 @@ def attention_output(
         query: :math:`x`, one or many.
 
     Raises:
-        ValueError: If a matrix does not act on the token width or is not finite, or the
-            covariance is not symmetric with eigenvalues of at least zero.
+        ValueError: If a matrix or a vector is not of the token width or not finite, the heads of
+            ``values`` and ``bilinears`` differ in number, or the covariance is not symmetric with
+            eigenvalues of at least zero.
 
-    Source: derived in the book.
-    Home section: *The phenomenon*.
+    Source: derivation checked in tests, to appear in the theory part.
+    Home section: *Notation*.
     """
-    require_square_matrices(mean.size, values=values)
+    require_vectors(mean.size, query=query)
+    require_square_matrices(mean.size, values=values, bilinears=bilinears)
+    _require_one_each(values, bilinears)
     tilted = (
         tilt(mean, covariance, bilinear=bilinear, query=query) @ value.T
         for value, bilinear in zip(values, bilinears, strict=True)
@@ -89,7 +95,7 @@ def covariance_flow(
     covariance: Float[np.ndarray, "width width"],
     *,
     values: Float[np.ndarray, "head width width"],
-    bilinears: Float[np.ndarray, "head width width"],
+    bilinears: Float[np.ndarray, "_ width width"],
     depth_times: Float[np.ndarray, "time"],
 ) -> Float[np.ndarray, "time width width"]:
     r"""Covariance of the tokens along the residual flow, a matrix Riccati equation.
@@ -104,15 +110,17 @@ def covariance_flow(
         depth_times: Times :math:`t = \tau L`, ascending from zero or later.
 
     Raises:
-        ValueError: If a matrix does not act on the token width or is not finite, the covariance
-            is not symmetric with eigenvalues of at least zero, the times are negative or do not
-            ascend, or the covariance blows up before the last of them.
+        ValueError: If a matrix does not act on the token width or is not finite, the heads of
+            ``values`` and ``bilinears`` differ in number, the covariance is not symmetric with
+            eigenvalues of at least zero, the times are negative or do not ascend, or the
+            covariance blows up before the last of them.
 
-    Source: derived in the book.
-    Home section: *The phenomenon*.
+    Source: derivation checked in tests, to appear in the theory part.
+    Home section: *Notation*.
     """
     width = covariance.shape[0]
     require_square_matrices(width, covariance=covariance, values=values, bilinears=bilinears)
+    _require_one_each(values, bilinears)
     _require_covariance(covariance)
     _require_ascending(depth_times)
     scale = np.trace(covariance) or 1.0
@@ -127,7 +135,7 @@ def covariance_flow(
         rtol=_RELATIVE_TOLERANCE,
         atol=_RELATIVE_TOLERANCE * scale,
     )
-    if solution.t.size < depth_times.size:
+    if len(solution.t) < len(depth_times):
         raise ValueError(
             "depth_times must end before the covariance blows up, at t ≈ "
             f"{solution.t_events[0][0]:.6g}; got {depth_times[-1]:.6g}: ask for earlier times."
@@ -160,8 +168,8 @@ def contracting_variance(
         ValueError: If ``contraction`` or ``bilinear`` is not positive, or ``initial`` or
             ``depth_time`` is negative.
 
-    Source: derived in the book.
-    Home section: *The phenomenon*.
+    Source: derivation checked in tests, to appear in the theory part.
+    Home section: *Notation*.
     """
     require_positive("contraction", contraction, fix="expanding_variance covers V = +c")
     require_positive("bilinear", bilinear, fix="expanding_variance covers c b < 0")
@@ -194,8 +202,8 @@ def expanding_variance(
         ValueError: If ``initial``, ``expansion`` or ``bilinear`` is not positive, or
             ``depth_time`` is negative or not before the blow-up time.
 
-    Source: derived in the book.
-    Home section: *The phenomenon*.
+    Source: derivation checked in tests, to appear in the theory part.
+    Home section: *Notation*.
     """
     limit = blow_up_time(initial, expansion=expansion, bilinear=bilinear)
     require_at_least("depth_time", depth_time, 0, fix="count depth from the first layer")
@@ -223,8 +231,8 @@ def blow_up_time(
     Raises:
         ValueError: If an argument is not positive.
 
-    Source: derived in the book.
-    Home section: *The phenomenon*.
+    Source: derivation checked in tests, to appear in the theory part.
+    Home section: *Notation*.
     """
     require_positive("initial", initial, fix="a direction without variance never grows")
     require_positive("expansion", expansion, fix="contracting_variance covers V = -c")
@@ -245,6 +253,16 @@ def _blow_up(_time, flat, values, _bilinears, bound):
 
 
 _blow_up.terminal = True
+
+
+def _require_one_each(
+    values: Float[np.ndarray, "_ width width"], bilinears: Float[np.ndarray, "_ width width"]
+) -> None:
+    if len(values) != len(bilinears):
+        raise ValueError(
+            f"values and bilinears must have one matrix for each head; got {len(values)} and "
+            f"{len(bilinears)}: pass both for the same heads."
+        )
 
 
 def _require_covariance(covariance: Float[np.ndarray, "width width"]) -> None:

@@ -60,7 +60,7 @@ class CollapseSurface:
         ValueError: If an attribute is out of range; the methods raise it for a negative depth
             or fewer than one frame.
 
-    Source: derived in the book.
+    Source: derived in the home section, theorem *Landmark flow*.
     Home section: *The phenomenon*.
     """
 

@@ -13,6 +13,8 @@ from scipy.special import expit
 
 from attention_collapse.theory.validation import require_at_least, require_positive
 
+_LARGEST_EXPONENT = 700.0  # e^700 is 1e304, close to the largest float64
+
 
 def crossover_tokens(score_variance: int | float) -> tuple[float, float]:
     r"""Numbers of tokens between which attention turns from sharp to diffuse.
@@ -27,12 +29,14 @@ def crossover_tokens(score_variance: int | float) -> tuple[float, float]:
         The pair :math:`(e^{s^2/2}, e^{s^2})`.
 
     Raises:
-        ValueError: If ``score_variance`` is negative or not finite.
+        ValueError: If ``score_variance`` is negative, above 700 or not finite.
 
-    Source: random-energy model with Gaussian scores; derived in the book.
-    Home section: *The phenomenon*.
+    Source: random-energy model with Gaussian scores; derivation checked in tests, to appear in
+    the theory part.
+    Home section: *Notation*.
     """
     _require_score_variance(score_variance)
+    _require_exponent("score_variance", score_variance)
     return math.exp(score_variance / 2.0), math.exp(score_variance)
 
 
@@ -41,9 +45,9 @@ def entropy(tokens: int | float, score_variance: int | float) -> float:
 
     .. math:: H = \ln N - \tfrac12 s^2, \qquad N \ge e^{s^2}.
 
-    It is the limit of many tokens, approached from above: for :math:`s^2` from 1 to 9 the mean
-    entropy is higher by 0.3 to 0.5 nats at :math:`N = e^{s^2}`, and by about 0.1 nats at sixteen
-    times as many tokens.
+    It is the limit of many tokens, approached from above. For :math:`s^2 = 1, 4, 9` the mean
+    entropy is higher by 0.27, 0.52 and 0.46 nats at :math:`N = e^{s^2}`, and by 0.04, 0.11 and
+    0.11 nats at sixteen times as many tokens.
 
     Args:
         tokens: :math:`N`, number of keys.
@@ -51,10 +55,11 @@ def entropy(tokens: int | float, score_variance: int | float) -> float:
 
     Raises:
         ValueError: If ``tokens`` is below :math:`e^{s^2}`, where the formula is not accurate, or
-            ``score_variance`` is negative or not finite.
+            ``score_variance`` is negative, above 700 or not finite.
 
-    Source: random-energy model with Gaussian scores; derived in the book.
-    Home section: *The phenomenon*.
+    Source: random-energy model with Gaussian scores; derivation checked in tests, to appear in
+    the theory part.
+    Home section: *Notation*.
     """
     _, diffuse = crossover_tokens(score_variance)
     if not diffuse <= tokens < math.inf:
@@ -89,8 +94,8 @@ def match_mass(
         ValueError: If a count is not positive, ``match_score`` is not finite, or
             ``score_variance`` is negative or not finite.
 
-    Source: derived in the book.
-    Home section: *The phenomenon*.
+    Source: derivation checked in tests, to appear in the theory part.
+    Home section: *Notation*.
     """
     require_positive("tokens", tokens, fix="count the tokens that compete with the matches")
     require_positive("matches", matches, fix="a query needs at least one match")
@@ -107,12 +112,14 @@ def dilution_frames(
     *,
     other_weight: int | float = 1.0,
 ) -> float:
-    r"""Number of frames at which half of a query's attention has left its true matches.
+    r"""Number of frames at which the second eigenvalue of attention is one half.
 
     .. math:: S_* = \frac{M}{P} \left( \frac{e^{s}}{f} - 1 \right)
 
-    A weight :math:`f < 1` on the tokens that are not matches raises :math:`S_*`, close to
-    :math:`S_*/f` when :math:`e^{s} \gg 1`. It acts as a bias :math:`\ln(1/f)` on the matches.
+    A weight :math:`f < 1` on the tokens that are not matches acts as a bias :math:`\ln(1/f)` on
+    the matches. It raises :math:`S_*` from its value at :math:`f = 1` by the factor
+    :math:`(e^{s} - f) / (f (e^{s} - 1))`, which is :math:`1/f` in the limit of large
+    :math:`e^{s}` and above it otherwise.
 
     Args:
         matches: :math:`M`, number of matches of a query, itself included.
@@ -123,9 +130,10 @@ def dilution_frames(
 
     Raises:
         ValueError: If a count or the weight is not positive, or the gap after weighting,
-            :math:`s - \ln f`, is not positive.
+            :math:`s - \ln f`, is not positive or above 700.
 
-    Source: derived in the book, from the second eigenvalue of block attention.
+    Source: second eigenvalue of block attention; derivation checked in tests, to appear in the
+    theory part.
     Home section: *The phenomenon*.
     """
     require_positive("matches", matches, fix="a query matches at least itself")
@@ -133,6 +141,7 @@ def dilution_frames(
     require_positive("other_weight", other_weight, fix="1 leaves the other tokens as they are")
     gap = score_gap - math.log(other_weight)
     require_positive("score_gap - ln(other_weight)", gap, fix="a match must outscore the others")
+    _require_exponent("score_gap - ln(other_weight)", gap)
     return matches / tokens_per_frame * math.expm1(gap)
 
 
@@ -141,7 +150,8 @@ def second_eigenvalue(
 ) -> float | Float[np.ndarray, "*point"]:
     r"""Second eigenvalue of attention among diluted matches, :math:`S_* / (S + S_*)`.
 
-    It is the share of attention that stays on the matches beyond what they hold by chance.
+    It is the share of attention that the matches hold beyond uniform attention. In all they hold
+    :math:`\lambda_2 + (1 - \lambda_2) M / N`, with :math:`M` matches among :math:`N` tokens.
 
     Args:
         frames: :math:`S`, number of frames.
@@ -150,7 +160,7 @@ def second_eigenvalue(
     Raises:
         ValueError: If ``frames`` is below 1 or ``dilution_frames`` is not positive.
 
-    Source: derived in the book.
+    Source: derivation checked in tests, to appear in the theory part.
     Home section: *The phenomenon*.
     """
     _require_frames(frames, dilution_frames)
@@ -173,7 +183,7 @@ def collapse_exponent(
     Raises:
         ValueError: If ``frames`` is below 1 or ``dilution_frames`` is not positive.
 
-    Source: derived in the book.
+    Source: derived in the home section, theorem *Landmark flow*.
     Home section: *The phenomenon*.
     """
     _require_frames(frames, dilution_frames)
@@ -189,3 +199,11 @@ def _require_frames(
 
 def _require_score_variance(score_variance: int | float) -> None:
     require_at_least("score_variance", score_variance, 0, fix="a variance is not negative")
+
+
+def _require_exponent(name: str, exponent: int | float) -> None:
+    if exponent > _LARGEST_EXPONENT:
+        raise ValueError(
+            f"{name} must be at most {_LARGEST_EXPONENT:g}, for its exponential to be a float64; "
+            f"got {exponent}: take the scores after division by sqrt(d)."
+        )

@@ -36,7 +36,7 @@ def decay_ratio(sharpness: Float[np.ndarray, "direction"]) -> Float[np.ndarray, 
         ValueError: If ``sharpness`` is empty, not a vector, or has an entry with
             :math:`|a_k| \ge 1/\sqrt 2`.
 
-    Source: derived in the book from the Mehler expansion.
+    Source: the Mehler expansion; derivation checked in tests, to appear in the theory part.
     Home section: *The phenomenon*.
     """
     magnitude = _magnitude(sharpness)
@@ -60,7 +60,7 @@ def singular_values(
     Raises:
         ValueError: If ``sharpness`` is outside the Hilbert–Schmidt class or ``count`` is below 1.
 
-    Source: derived in the book from the Mehler expansion.
+    Source: the Mehler expansion; derivation checked in tests, to appear in the theory part.
     Home section: *The phenomenon*.
     """
     if count < 1:
@@ -83,7 +83,8 @@ def effective_rank(sharpness: Float[np.ndarray, "direction"]) -> float:
     Raises:
         ValueError: If ``sharpness`` is outside the Hilbert–Schmidt class.
 
-    Source: Roy and Vetterli (2007) for the definition; closed form derived in the book.
+    Source: Roy and Vetterli (2007) for the definition; derivation of the closed form checked in
+    tests, to appear in the theory part.
     Home section: *The phenomenon*.
     """
     ratios = decay_ratio(sharpness)
@@ -102,7 +103,7 @@ def stable_rank(sharpness: Float[np.ndarray, "direction"]) -> float:
     Raises:
         ValueError: If ``sharpness`` is outside the Hilbert–Schmidt class.
 
-    Source: derived in the book.
+    Source: derivation checked in tests, to appear in the theory part.
     Home section: *The phenomenon*.
     """
     return float(np.prod(1.0 / (1.0 - decay_ratio(sharpness) ** 2)))
@@ -126,7 +127,7 @@ def frobenius_squared(
         ValueError: If ``sharpness`` is outside the Hilbert–Schmidt class or ``mean`` does not
             match it.
 
-    Source: derived in the book.
+    Source: derivation checked in tests, to appear in the theory part.
     Home section: *The phenomenon*.
     """
     magnitude = _magnitude(sharpness)
@@ -152,8 +153,8 @@ def entropy_deficit(
         ValueError: If ``sharpness`` is outside the Hilbert–Schmidt class or ``mean`` does not
             match it.
 
-    Source: derived in the book; the deficit is the mean Kullback–Leibler divergence of the tilted
-    law from the law of the tokens.
+    Source: the deficit is the mean Kullback–Leibler divergence of the tilted law from the law of
+    the tokens; derivation checked in tests, to appear in the theory part.
     Home section: *The phenomenon*.
     """
     magnitude = _magnitude(sharpness)

@@ -11,6 +11,8 @@ def require_at_least(
 
     Raises:
         ValueError: If any entry of ``value`` is below ``minimum``, infinite or not a number.
+
+    Home section: *Notation*.
     """
     if not (np.all(np.isfinite(value)) and np.all(np.greater_equal(value, minimum))):
         raise ValueError(f"{name} must be finite and at least {minimum}; got {value}: {fix}.")
@@ -23,6 +25,8 @@ def require_positive(
 
     Raises:
         ValueError: If any entry of ``value`` is not a finite number above zero.
+
+    Home section: *Notation*.
     """
     if not (np.all(np.isfinite(value)) and np.all(np.greater(value, 0))):
         raise ValueError(f"{name} must be finite and positive; got {value}: {fix}.")
@@ -33,6 +37,8 @@ def require_square_matrices(width: int, **matrices: Float[np.ndarray, "... _ _"]
 
     Raises:
         ValueError: If the last two axes of a matrix are not ``width`` or an entry is not finite.
+
+    Home section: *Notation*.
     """
     for name, matrix in matrices.items():
         if matrix.shape[-2:] != (width, width):
@@ -41,4 +47,22 @@ def require_square_matrices(width: int, **matrices: Float[np.ndarray, "... _ _"]
                 f"{matrix.shape}: pass matrices that act on the tokens."
             )
         if not np.all(np.isfinite(matrix)):
+            raise ValueError(f"{name} must be finite; got a NaN or infinity: clean the input.")
+
+
+def require_vectors(width: int, **vectors: Float[np.ndarray, "... _"]) -> None:
+    """Refuse vectors that are not finite or not of the token width.
+
+    Raises:
+        ValueError: If the last axis of an array is not ``width`` or an entry is not finite.
+
+    Home section: *Notation*.
+    """
+    for name, vector in vectors.items():
+        if vector.shape[-1] != width:
+            raise ValueError(
+                f"{name} must end in an axis of {width}, the token width; got shape "
+                f"{vector.shape}: pass vectors of the tokens' space."
+            )
+        if not np.all(np.isfinite(vector)):
             raise ValueError(f"{name} must be finite; got a NaN or infinity: clean the input.")

@@ -18,6 +18,9 @@ from attention_collapse.vggt.rope import RotaryTable, rotary_table
 PIXEL_MEAN = (0.485, 0.456, 0.406)
 PIXEL_STD = (0.229, 0.224, 0.225)
 
+# Pixels may leave [0, 1] by this much: the rounding of a resize or of a short number format.
+PIXEL_TOLERANCE = 1e-3
+
 # First scale of the camera and register tokens: close to zero, yet not equal to each other.
 SPECIAL_TOKEN_STD = 1e-6
 
@@ -98,8 +101,8 @@ class Aggregator(nn.Module):
 
         Raises:
             ValueError: The images have a wrong shape or type, no scene, no frame, a side that is
-                not a multiple of the patch size, or a pixel that is not finite; or ``keep`` names
-                a layer that does not exist.
+                not a multiple of the patch size, or a pixel that is not finite or not in [0, 1];
+                or ``keep`` names a layer that does not exist.
         """
         layout = _image_layout(images, self.config)
         kept = _kept_layers(keep, self.config.depth)
@@ -214,13 +217,25 @@ def _image_layout(images: Tensor, config: AggregatorConfig) -> TokenLayout:
     layout = TokenLayout.from_image(
         frames, height, width, patch_size=config.patch_size, special=1 + config.registers
     )
+    _require_pixels(images)
+    return layout
+
+
+def _require_pixels(images: Float[Tensor, "scene frame 3 image_height image_width"]) -> None:
+    # One pass and one transfer from the device: a NaN goes through the reduction.
+    low, high = torch.stack(images.detach().aminmax()).tolist()
+    if low >= -PIXEL_TOLERANCE and high <= 1 + PIXEL_TOLERANCE:
+        return
     not_finite = int((~images.isfinite()).sum())
     if not_finite:
         raise ValueError(
             f"every pixel must be finite, got {not_finite} that are NaN or infinite; "
             "replace them first"
         )
-    return layout
+    raise ValueError(
+        f"pixels must lie in [0, 1], got {low:.4g} to {high:.4g}; divide 8-bit pixels by 255, and "
+        "do not normalise them: the network does"
+    )
 
 
 def _kept_layers(keep: Sequence[int] | None, depth: int) -> frozenset[int]:

@@ -21,7 +21,10 @@ NORM_EPSILON = 1e-5
 
 
 def scoped(observe: Observe | None, scope: str) -> Observe | None:
-    """The observer that puts ``scope`` and a dot before every name it passes on."""
+    """The observer that puts ``scope`` and a dot before every name it passes on.
+
+    Home section: *Notation*.
+    """
     if observe is None:
         return None
     return lambda name, tensor: observe(f"{scope}.{name}", tensor)
@@ -32,6 +35,8 @@ def head_dimension(width: int, heads: int) -> int:
 
     Raises:
         ValueError: ``width`` is not a positive multiple of ``heads``.
+
+    Home section: *Notation*.
     """
     if heads < 1 or width < 1 or width % heads:
         raise ValueError(

@@ -1,5 +1,7 @@
 """The transformer block: attention and MLP, each behind a LayerNorm and a residual."""
 
+import math
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
@@ -13,11 +15,15 @@ from attention_collapse.vggt.rope import RotaryTable
 class LayerScale(nn.Module):
     r"""The tokens times a learned factor per channel, :math:`x \odot \gamma`.
 
+    Raises:
+        ValueError: The first value of the factors is not finite.
+
     Source: Touvron et al. (arXiv 2103.17239), section 2. Home section: *The phenomenon*.
     """
 
     def __init__(self, width: int, value: float) -> None:
         super().__init__()
+        check_layer_scale(value)
         self.gamma = nn.Parameter(torch.full((width,), value))
 
     def forward(self, x: Float[Tensor, "*batch width"]) -> Float[Tensor, "*batch width"]:
@@ -65,7 +71,8 @@ class Block(nn.Module):
         generator: Source of the weights.
 
     Raises:
-        ValueError: ``width`` is not a positive multiple of ``heads``, or the MLP has no channel.
+        ValueError: ``width`` is not a positive multiple of ``heads``, the MLP has no channel or no
+            finite number of them, or ``layer_scale`` is not finite.
 
     Source: pre-norm block as in VGGT (arXiv 2503.11651). Home section: *The phenomenon*.
     """
@@ -125,12 +132,28 @@ def hidden_width(width: int, mlp_ratio: float) -> int:
     """The hidden channels of the MLP, ``width * mlp_ratio`` rounded down.
 
     Raises:
-        ValueError: No channel is left.
+        ValueError: No channel is left, or their number is not finite.
+
+    Home section: *Notation*.
     """
-    hidden = int(width * mlp_ratio)
-    if hidden < 1:
+    hidden = width * mlp_ratio
+    if not 1 <= hidden < math.inf:
         raise ValueError(
-            f"the MLP must have at least 1 hidden channel, got width {width} times mlp_ratio "
-            f"{mlp_ratio}; VGGT uses a ratio of 4"
+            "the MLP must have at least 1 hidden channel and finitely many, got width "
+            f"{width} times mlp_ratio {mlp_ratio}; VGGT uses a ratio of 4"
         )
-    return hidden
+    return int(hidden)
+
+
+def check_layer_scale(value: float) -> None:
+    """Refuse a residual scale that is not a number.
+
+    Raises:
+        ValueError: ``value`` is infinite or not a number.
+
+    Home section: *Notation*.
+    """
+    if not math.isfinite(value):
+        raise ValueError(
+            f"layer_scale must be finite, got {value}; VGGT starts at 0.01, None leaves it out"
+        )

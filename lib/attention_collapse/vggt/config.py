@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from attention_collapse.vggt.attention import head_dimension
-from attention_collapse.vggt.block import hidden_width
+from attention_collapse.vggt.block import check_layer_scale, hidden_width
 from attention_collapse.vggt.rope import check_rotary
 
 
@@ -25,7 +25,8 @@ class AggregatorConfig:
         group_size: Blocks of one kind that run before the other kind takes over.
 
     Raises:
-        ValueError: A size is too small, or two sizes do not fit each other.
+        ValueError: A size is too small or not finite, two sizes do not fit each other, or the
+            order is not one of the two.
 
     Source: VGGT (arXiv 2503.11651), section 3. Home section: *The phenomenon*.
     """
@@ -39,7 +40,7 @@ class AggregatorConfig:
     rotary_base: float | None = 100.0
     layer_scale: float | None = 0.01
     qk_norm: bool = True
-    order: tuple[str, ...] = ("frame", "global")
+    order: tuple = ("frame", "global")
     group_size: int = 1
 
     def __post_init__(self) -> None:
@@ -53,7 +54,9 @@ class AggregatorConfig:
         dim = head_dimension(self.width, self.heads)
         if self.rotary_base is not None:
             check_rotary(dim, self.rotary_base)
-        if sorted(self.order) != ["frame", "global"]:
+        if self.layer_scale is not None:
+            check_layer_scale(self.layer_scale)
+        if self.order not in (("frame", "global"), ("global", "frame")):
             raise ValueError(
                 f"order must name each kind of attention once, got {self.order!r}; "
                 'use ("frame", "global") or ("global", "frame")'

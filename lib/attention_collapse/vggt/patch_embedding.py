@@ -29,5 +29,16 @@ class PatchEmbedding(nn.Module):
     def forward(
         self, images: Float[Tensor, "image 3 image_height image_width"]
     ) -> Float[Tensor, "image patch width"]:
-        """The patch tokens of each image, row by row; sides are multiples of the patch size."""
+        """The patch tokens of each image, row by row.
+
+        Raises:
+            ValueError: A side of the images is not a positive multiple of the patch size.
+        """
+        height, width = images.shape[-2:]
+        (patch_size, _) = self.proj.kernel_size
+        if min(height, width) < 1 or height % patch_size or width % patch_size:
+            raise ValueError(
+                f"image sides must be positive multiples of the patch size {patch_size}, got "
+                f"height {height} and width {width}; resize or crop the images"
+            )
         return self.proj(images).flatten(2).transpose(1, 2)

@@ -1,5 +1,6 @@
 """Rotary position embedding in two dimensions: positions enter attention as rotations."""
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -26,15 +27,18 @@ def check_rotary(dim: int, base: float) -> None:
     """Refuse a head dimension or a base for which no rotation exists.
 
     Raises:
-        ValueError: ``dim`` is not a positive multiple of 4, or ``base`` is not positive.
+        ValueError: ``dim`` is not a positive multiple of 4, or ``base`` is not finite and
+            positive.
+
+    Home section: *Notation*.
     """
     if dim < 4 or dim % 4:
         raise ValueError(
             "the head dimension must be a positive multiple of 4 for rotary positions (two axes of "
             f"channel pairs), got {dim}; change the width or the number of heads"
         )
-    if not base > 0:
-        raise ValueError(f"the rotary base must be positive, got {base}; VGGT uses 100")
+    if not 0 < base < math.inf:
+        raise ValueError(f"the rotary base must be finite and positive, got {base}; VGGT uses 100")
 
 
 def rotary_table(
@@ -63,7 +67,8 @@ def rotary_table(
         device: Device of the table.
 
     Raises:
-        ValueError: ``dim`` is not a positive multiple of 4, or ``base`` is not positive.
+        ValueError: ``dim`` is not a positive multiple of 4, or ``base`` is not finite and
+            positive.
 
     Source: rotary embedding, Su et al. (arXiv 2104.09864), section 3.2; the two-axis form is
     VGGT's. Home section: *Notation*.
