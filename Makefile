@@ -66,7 +66,7 @@ build/ipywidgets7: $(READY)
 
 test: book lint browser build/ipywidgets7  ## build the book, then run every check
 	$(ONE_THREAD) $(BIN)/python -m pytest -n 2 --dist loadfile tests
-	$(ONE_THREAD) $(BIN)/python -m pytest -n 2 --nbmake --nbmake-timeout=120 chapters/*.ipynb
+	$(ONE_THREAD) $(BIN)/python -m pytest -n 2 --nbmake --nbmake-timeout=300 chapters/*.ipynb
 
 repository: $(READY)  ## write the repository's address everywhere: make repository URL=...
 	@$(BIN)/python book/set_repository.py $(URL)

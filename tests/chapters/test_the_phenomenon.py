@@ -147,7 +147,7 @@ def test_attention_by_content_has_the_mehler_spectrum_of_the_law():
 
 @pytest.mark.parametrize("frames", [8, 64, 512])
 def test_softmax_attention_follows_the_law(frames):
-    config = landmark_flow.Config(frames=(frames,), depth=48, landmarks=512)
+    config = landmark_flow.Config(frames=(frames,), depth=48, landmarks=384)
     surface = CollapseSurface(config.initial_sharpness, config.dilution_frames, config.step)
     measured = landmark_flow.run(config, device="cpu").arrays["spread"][0]
     predicted = [surface.spread(layer, frames) for layer in range(49)]

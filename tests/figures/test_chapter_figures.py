@@ -7,7 +7,9 @@ from attention_collapse.figures import style
 from attention_collapse.figures.closed_form import draw_prediction
 from attention_collapse.figures.depth_profiles import draw_depth_profiles
 from attention_collapse.figures.filmstrip import draw_filmstrip
+from attention_collapse.figures.frame_profiles import draw_frame_profiles
 from attention_collapse.figures.landmark_flow import draw_landmark_flow
+from attention_collapse.figures.spectra import draw_spectra
 from attention_collapse.theory.collapse_surface import CollapseSurface
 
 
@@ -59,3 +61,20 @@ def test_a_logarithmic_axis_is_labelled_in_plain_numbers():
     figure.draw_without_rendering()
     labels = [label.get_text() for label in axes.get_yticklabels()]
     assert {"0.05", "0.1", "0.2", "0.5", "1", "2"} <= set(labels)
+
+
+def test_frame_profiles_draw_the_layers_asked_for_against_the_frames():
+    ratio = np.random.default_rng(0).uniform(size=(3, 6, 2))
+    arrays = {"frames": np.array([1, 4, 16]), "singular_ratio": ratio}
+    (axes,) = draw_frame_profiles(arrays, ("singular_ratio",), layers=(1, 6)).axes
+    for line, layer in zip(axes.lines, (0, 5), strict=True):
+        np.testing.assert_array_equal(line.get_xdata(), [1, 4, 16])
+        np.testing.assert_allclose(line.get_ydata(), ratio[:, layer].mean(axis=-1))
+
+
+def test_spectra_are_divided_by_their_first_value():
+    measured, predicted = np.array([4.0, 2.0, 1.0, 0.5]), np.array([2.0, 1.0, 0.2])
+    (axes,) = draw_spectra({"layer 1": (measured, predicted)}).axes
+    law, dots = (line.get_ydata() for line in axes.lines)
+    np.testing.assert_allclose(law, [1, 0.5, 0.1])
+    np.testing.assert_allclose(dots, [1, 0.5, 0.25])

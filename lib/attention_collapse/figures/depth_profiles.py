@@ -13,7 +13,7 @@ LABELS = {
     "singular_ratio": "singular ratio σ₂/σ₁",
     "stable_rank": "stable rank",
     "effective_rank": "effective rank",
-    "entropy_deficit": "entropy deficit ln N − H (nat)",
+    "entropy_deficit": "entropy deficit (nat)",
     "distance_from_rank_one": "distance from rank one",
     "mean_cosine": "mean cosine",
     "participation_ratio": "participation ratio",
