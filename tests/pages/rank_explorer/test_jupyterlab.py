@@ -16,13 +16,17 @@ from playwright.sync_api import expect
 TOKEN = "explorer"
 PATIENCE = 60  # s; a busy machine starts servers and kernels slowly
 CELLS = (
-    # A stand-in for a network. Its number tells at which depth and frames it was taken.
+    # torch measures the singular values. Two more numbers tell where and under which law.
     """
+    from attention_collapse.experiments import landmark_flow
+
     def measure(depth, frames, surface):
         if frames == 13:
             raise RuntimeError("no room for 13 frames")
-        return {"depth": depth, "frames": frames, "label": "stand-in",
-                "singular_values": [1.0, 0.5], "singular_ratio": depth + frames / 100,
+        flow = landmark_flow.measure_at(depth, frames, surface)
+        return {"depth": flow["depth"], "frames": flow["frames"], "label": "torch",
+                "singular_values": flow["singular_values"],
+                "singular_ratio": depth + frames / 100,
                 "stable_rank": surface.dilution_frames}
     """,
     """
@@ -118,7 +122,7 @@ def expect_state(page, depth, frames):
     expect(page.locator(".widget-readout").nth(0)).to_have_text(str(depth))
     expect(page.locator(".widget-readout").nth(1)).to_have_text(str(frames))
     legend = page.locator(".rank-explorer-legend")
-    expect(legend).to_contain_text(f"stand-in, L = {depth}, S = {frames}")
+    expect(legend).to_contain_text(f"torch, L = {depth}, S = {frames}")
     expect(page.locator(".rank-explorer-numbers .measured .here")).to_have_count(2)
 
 
