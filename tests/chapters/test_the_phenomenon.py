@@ -231,6 +231,24 @@ def test_the_number_of_frames_hardly_changes_the_rank(recorded):
     assert by_frames < 0.1 * by_depth
 
 
+def test_from_eight_frames_on_no_drawn_line_moves_by_more_than_a_fifth(recorded):
+    plain = recorded["without_positions"]
+    rows = plain["frames"] >= 8
+    for name in ("singular_ratio", "stable_rank", "entropy_deficit"):
+        lines = layer_means(plain, name)[rows][:, [0, 1, 3, 7, 23]]
+        assert (lines.max(axis=0) < 1.2 * lines.min(axis=0)).all(), name
+
+
+def test_with_positions_the_ratio_has_no_trend_after_the_third_layer(recorded):
+    """At 16 frames the line fitted through layers 4 to 24 falls by less than the scatter."""
+    rotary = recorded["with_positions"]
+    ratio = layer_means(rotary, "singular_ratio")[list(rotary["frames"]).index(16), 3:]
+    layers = np.arange(len(ratio))
+    slope, start = np.polyfit(layers, ratio, 1)
+    scatter = (ratio - start - slope * layers).std()
+    assert abs(slope) * layers[-1] < 2 * scatter
+
+
 def test_the_token_cloud_is_not_one_dimensional_about_its_mean(recorded):
     for arrays in recorded.values():
         assert (arrays["participation_ratio"] > 4).all()
