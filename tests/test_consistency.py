@@ -258,6 +258,13 @@ def module_name(path):
     return ".".join(part for part in parts if part != "__init__")
 
 
+def numeric_theory():
+    """The modules of the theory that pages load: all but those that hold sympy expressions."""
+    names = [module_name(path) for path in modules()]
+    theory = [name for name in names if name.startswith("attention_collapse.theory.")]
+    return [name for name in theory if "symbol" not in name]
+
+
 class TestImports:
     @pytest.mark.parametrize(
         ("module", "heavy"),
@@ -265,6 +272,7 @@ class TestImports:
             ("attention_collapse", {"anywidget", "matplotlib", "numpy", "scipy", "sympy", "torch"}),
             ("attention_collapse.widgets", {"matplotlib", "sympy", "torch"}),
             ("attention_collapse.records", {"matplotlib", "scipy", "torch"}),
+            *((name, {"matplotlib", "sympy", "torch"}) for name in numeric_theory()),
         ],
     )
     def test_module_loads_without_what_it_seldom_needs(self, module, heavy):

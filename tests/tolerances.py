@@ -103,3 +103,87 @@ GAUSSIAN_HEAD = 0.08
 
 # Slopes over two decades or more, fitted through few points with sampling or first-order error.
 FITTED_SLOPE = 0.05
+
+# --- theory.pde ---
+
+# The Barenblatt solution at exponent 1 + 1e-6 against the heat kernel, 1e-6 away times a constant
+# of about ten at three standard deviations.
+POROUS_MEDIUM_TO_HEAT = 1e-5
+
+# --- theory: spectrum ---
+
+# Products of a dozen Bessel ratios, and series whose logarithms reach 1e4: rounding of 1e-16
+# times their size, the rest from the cumulated sums.
+SPHERICAL = 2e-11
+# 1500 directions in three or four dimensions: 1 / sqrt(N), doubled for squares.
+SPHERICAL_SAMPLE = 0.05
+# 22 Gauss–Hermite nodes a direction at sharpness .4: the highest orders are cut off.
+GROUPS = 2e-3
+# Measures of second order in the sharpness, over twenty layers with steps of a tenth: sampling of
+# 1500 tokens, doubled for squares, and 4 % from the step.
+PROFILE_OVER_DEPTH = 0.1
+# The effective rank of an operator on 160 nodes misses the tail that the nodes do not resolve.
+QUADRATURE_TAIL = 1e-5
+
+# --- depth and frames ---
+
+# A ratio of Gamma functions of numbers near 1e3, whose logarithms are near 6e3: that times the
+# rounding of float64.
+POCHHAMMER = 1e-11
+# Particles that merge and contract against the closure: 400 group means fluctuate by 1/sqrt(400),
+# which the Riccati law carries into the variance with a factor below one.
+MERGED_PARTICLES = 0.05
+
+# --- how fast ---
+
+# 1500 Gaussian tokens with the covariance set exactly: what is left are their higher moments,
+# of order 1 / sqrt(N), over ten layers, and for cubes of pure attention three times that.
+RESPONSE_LAW = 0.05
+# Equiangular tokens against the limit of many of them: 1 / N of weight on the token itself, times
+# e^{β} / e^{βω}, and first order in a step of .02.
+EQUIANGULAR = 0.015
+# A sequential quadratic programme, stopped at 1e-12 of its objective.
+HULL = 1e-7
+# The particle solver at relative tolerance 1e-7 a step, over tens of steps.
+PARTICLE_SOLVER = 1e-5
+# Finite volumes with steps that change the spread by 2 %, a method of third order.
+FINITE_VOLUME = 1e-4
+# Slope of the error when the grid is halved: limited slopes lose some of the second order where
+# the density has a maximum.
+SECOND_ORDER_SLOPE = 0.25
+# Singular values from a density on cells, whose variance is good to FINITE_VOLUME.
+DENSITY_TO_SPECTRUM = 1e-4
+# Two grids of the same kind and 1500 tokens at quantiles: h²/12 of the variance, h = variance / 30.
+DENSITY_TO_PARTICLES = 1e-3
+# Slope through six mean errors over 60 draws, each good to 10 %: 4 % in the slope over 1.5 decades.
+FLUCTUATION_SLOPE = 0.1
+
+# --- collapse surface explorer ---
+
+# The response law is of a narrow cloud; a cap of angular spread .49 departs from it by the square
+# of the spread, 24 %, times a factor below one.
+EXPLORER_CLOUD = 0.2
+# Slope of those particles between 200 and 400 layers: what is left of the content term, and 1 / N.
+EXPLORER_SLOPE = 0.02
+
+# --- degenerate diffusion ---
+
+# 1500 Gaussian tokens whose first two moments are exact: what is left is the sampling of the
+# third and fourth, which moves the contracting flow by less than 1 %.
+CLOSURE_PARTICLES = 0.01
+# Expanding, to sharpness 1.2: beyond one half the weights of a finite sample have infinite variance
+# and 1500 tokens fall short of the closure, by 4 %.
+EXPANDING_PARTICLES = 0.06
+# 2cbtλ less one at t = 300 (50 for two tokens): ln t / t times a constant of the start, about one.
+UNIVERSAL_TAIL = 0.02
+
+# --- vggt: precision ---
+
+# One block of 16 channels, its stream of size about 5, compiled against eager: fused operations
+# may keep or drop one rounding, 2^-24 of the stream in float32, and 2^-8 of a branch in bfloat16.
+COMPILED = {"float32": 5e-6, "bfloat16": 0.05}
+# Relative distance of a network that multiplies in bfloat16 to itself in float64: each product
+# rounds its two operands to 2^-9, which adds up like a random walk over a dozen products.
+BFLOAT16_NETWORK = 0.02
+# A number rounded to bfloat16 from two float32 routes: one unit in the last of its 8 bits.
+BFLOAT16_UNIT = 2**-7

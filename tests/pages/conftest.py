@@ -15,6 +15,7 @@ import pytest
 from playwright.sync_api import sync_playwright
 
 from find_browser import INSTALL_COMMAND, find_browser
+from pages.widget_page import page_of
 
 BOOK = Path(__file__).resolve().parents[2] / "_build" / "html"
 # Requests that would leave this machine: every web or socket address but the local ones.
@@ -126,6 +127,25 @@ def record_faults(page, faults):
     page.on("requestfailed", lambda request: faults.append(f"failed request: {request.url}"))
     page.on("console", on_console)
     page.on("pageerror", lambda error: faults.append(f"uncaught exception: {error}"))
+
+
+@pytest.fixture
+def open_widget(new_page, tmp_path):
+    """A function that shows a widget with a given state on a page and waits until it stands.
+
+    ``at`` is the fragment of the address; ``motion`` is what the reader prefers.
+    """
+
+    def open_state(state, *, at="", theme="light", width=1280, motion="reduce"):
+        path = tmp_path / "page.html"
+        path.write_text(page_of(state, theme=theme))
+        page = new_page(width=width)
+        page.emulate_media(reduced_motion=motion)
+        page.goto(path.as_uri() + at)
+        page.locator(".widget-figure[data-state=ready]").wait_for()
+        return page
+
+    return open_state
 
 
 @pytest.fixture

@@ -3,25 +3,24 @@ import math
 import numpy as np
 import pytest
 
-from attention_collapse.theory.closure import (
-    attention_output,
+from attention_collapse.theory.closed_variance import (
     blow_up_time,
+    contracting_mean,
     contracting_variance,
-    covariance_flow,
     expanding_variance,
-    tilt,
 )
+from attention_collapse.theory.closure import attention_output, gaussian_flow, tilt
 from tolerances import (
     FLOAT64,
     QUADRATURE,
     RICCATI,
     RICCATI_VELOCITY,
-    TAIL_SLOPE,
     quoted,
     sampling,
 )
 
 INITIAL = np.array([1.0, 0.7, 0.4, 0.2])
+MEAN = np.array([0.5, -1.0, 0.0, 2.0])
 BILINEAR = 0.6
 
 
@@ -40,9 +39,10 @@ def random_law(seed, width):
 
 
 def commuting_flow(signs, depth_times):
-    """Covariance flow with V = sign * identity and B = BILINEAR * identity, one head per sign."""
+    """Gaussian flow with V = sign * identity and B = BILINEAR * identity, one head per sign."""
     heads = len(signs)
-    return covariance_flow(
+    return gaussian_flow(
+        MEAN,
         np.diag(INITIAL),
         values=np.array(signs, dtype=float)[:, None, None] * np.eye(4),
         bilinears=np.broadcast_to(BILINEAR * np.eye(4), (heads, 4, 4)),
@@ -88,12 +88,15 @@ def test_riccati_velocity_is_that_of_the_linear_flow():
         mean, covariance, values=values, bilinears=bilinears, query=np.eye(3)
     ) - attention_output(mean, covariance, values=values, bilinears=bilinears, query=np.zeros(3))
     gradient = outputs.T
-    after = covariance_flow(
-        covariance, values=values, bilinears=bilinears, depth_times=np.array([step])
-    )[0]
+    after = gaussian_flow(
+        mean, covariance, values=values, bilinears=bilinears, depth_times=np.array([step])
+    )
     expected = gradient @ covariance + covariance @ gradient.T
-    velocity = (after - covariance) / step
+    velocity = (after.covariance[0] - covariance) / step
     np.testing.assert_allclose(velocity, expected, rtol=RICCATI_VELOCITY, atol=RICCATI_VELOCITY)
+    output = attention_output(mean, covariance, values=values, bilinears=bilinears, query=mean)
+    drift = (after.mean[0] - mean) / step
+    np.testing.assert_allclose(drift, output, rtol=RICCATI_VELOCITY, atol=RICCATI_VELOCITY)
 
 
 def test_riccati_flow_of_one_head_that_commutes_is_the_closed_form():
@@ -102,11 +105,20 @@ def test_riccati_flow_of_one_head_that_commutes_is_the_closed_form():
     expected = contracting_variance(
         INITIAL, contraction=1.0, bilinear=BILINEAR, depth_time=times[:, None]
     )
-    np.testing.assert_allclose(np.diagonal(flow, axis1=1, axis2=2), expected, rtol=RICCATI)
+    variances = np.diagonal(flow.covariance, axis1=1, axis2=2)
+    np.testing.assert_allclose(variances, expected, rtol=RICCATI)
+    drawn = contracting_mean(
+        MEAN,
+        initial_variance=INITIAL,
+        contraction=1.0,
+        bilinear=BILINEAR,
+        depth_time=times[:, None],
+    )
+    np.testing.assert_allclose(flow.mean, drawn, rtol=RICCATI, atol=RICCATI)
 
 
 def test_heads_add_up():
-    together = commuting_flow([-1.0, -2.0], [3.0])[0]
+    together = commuting_flow([-1.0, -2.0], [3.0]).covariance[0]
     expected = contracting_variance(INITIAL, contraction=3, bilinear=BILINEAR, depth_time=3)
     np.testing.assert_allclose(np.diag(together), expected, rtol=RICCATI)
 
@@ -118,7 +130,7 @@ def test_expanding_flow_is_the_closed_form_until_it_blows_up():
     expected = expanding_variance(INITIAL, expansion=1, bilinear=BILINEAR, depth_time=before)
     assert expected[0] == pytest.approx(10.0, rel=FLOAT64)
     flow = commuting_flow([1.0], [before])
-    np.testing.assert_allclose(np.diag(flow[0]), expected, rtol=RICCATI)
+    np.testing.assert_allclose(np.diag(flow.covariance[0]), expected, rtol=RICCATI)
     with pytest.raises(ValueError, match=r"blows up, at t ≈ 0.8333\d*; got 0.9: ask for earlier"):
         commuting_flow([1.0], [0.1, 0.9])
     with pytest.raises(ValueError, match=r"blows up, at t ≈ 0.8333\d*; got 0.9: ask for earlier"):
@@ -142,81 +154,50 @@ def test_particles_follow_the_closed_form():
     np.testing.assert_allclose(tokens.var(axis=0), expected, rtol=sampling(count))
 
 
-def test_variance_falls_like_one_over_depth_whatever_its_start():
-    times = np.array([1e5, 1e6])
-    variance = contracting_variance(
-        INITIAL[:, None], contraction=1.5, bilinear=BILINEAR, depth_time=times
-    )
-    slopes = np.diff(np.log10(variance), axis=1)
-    np.testing.assert_allclose(slopes, -1.0, atol=TAIL_SLOPE)
-    np.testing.assert_allclose(2 * 1.5 * BILINEAR * times * variance, 1.0, atol=TAIL_SLOPE)
-
-
 def test_a_dirac_stays_a_dirac():
-    assert contracting_variance(0.0, contraction=1, bilinear=1, depth_time=5.0) == 0.0
     mean, query = np.array([1.0, -2.0]), np.array([3.0, 4.0])
     tilted = tilt(mean, np.zeros((2, 2)), bilinear=np.ones((2, 2)), query=query)
     np.testing.assert_array_equal(tilted, mean)
-    flow = covariance_flow(
+    path = gaussian_flow(
+        mean,
         np.zeros((2, 2)),
-        values=np.ones((1, 2, 2)),
+        values=-np.eye(2)[None],
         bilinears=np.ones((1, 2, 2)),
         depth_times=np.array([0.0, 1.0]),
     )
-    np.testing.assert_array_equal(flow, np.zeros((2, 2, 2)))
+    np.testing.assert_array_equal(path.covariance, np.zeros((2, 2, 2)))
+    np.testing.assert_allclose(path.mean[1], mean / math.e, rtol=RICCATI)
 
 
 def test_flow_reports_its_start_at_time_zero():
-    np.testing.assert_array_equal(commuting_flow([-1.0], [0.0])[0], np.diag(INITIAL))
+    path = commuting_flow([-1.0], [0.0])
+    np.testing.assert_array_equal(path.covariance[0], np.diag(INITIAL))
+    np.testing.assert_array_equal(path.mean[0], MEAN)
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"contraction": 0.0}, "contraction must be .*positive; got 0.0: expanding_variance"),
-        ({"bilinear": -1.0}, "bilinear must be .*positive; got -1.0: expanding_variance"),
-        ({"initial": -1.0}, "initial must be .*at least 0; got -1.0: a variance"),
-        ({"depth_time": -1.0}, "depth_time must be .*at least 0; got -1.0: count"),
-        ({"depth_time": math.nan}, "depth_time must be finite"),
-    ],
-)
-def test_contracting_variance_refuses(change, message):
-    valid = {"initial": 1.0, "contraction": 1.0, "bilinear": 1.0, "depth_time": 1.0}
-    with pytest.raises(ValueError, match=message):
-        contracting_variance(**(valid | change))
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"expansion": -1.0}, "expansion must be .*positive; got -1.0: contracting_variance"),
-        ({"bilinear": 0.0}, "bilinear must be .*positive; got 0.0: contracting_variance"),
-        ({"initial": 0.0}, "initial must be .*positive; got 0.0: a direction"),
-        ({"depth_time": -0.1}, "depth_time must be .*at least 0; got -0.1: count"),
-        ({"depth_time": 0.5}, "before the blow-up time 0.5; got 0.5: .*earlier"),
-    ],
-)
-def test_expanding_variance_refuses(change, message):
-    valid = {"initial": 1.0, "expansion": 1.0, "bilinear": 1.0, "depth_time": 0.1}
-    with pytest.raises(ValueError, match=message):
-        expanding_variance(**(valid | change))
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"covariance": np.diag([1.0, -1.0])}, "covariance must be symmetric with eigenvalues"),
+        ({"covariance": np.diag([1.0, -1.0])}, "covariance must be symmetric with variances"),
         ({"covariance": np.array([[1.0, 0.5], [0.0, 1.0]])}, "covariance must be symmetric"),
         ({"covariance": np.diag([1.0, math.inf])}, "covariance must be finite; got a NaN or inf"),
         ({"values": np.full((1, 2, 2), math.nan)}, "values must be finite; got a NaN"),
-        ({"values": -np.ones((3, 2, 2))}, "one matrix for each head; got 3 and 1: pass both"),
+        ({"values": -np.ones((3, 2, 2))}, r"got shapes \(3, 2, 2\) and \(1, 2, 2\): pass both"),
+        (
+            {"values": np.ones((0, 2, 2)), "bilinears": np.ones((0, 2, 2))},
+            "one matrix for each head, and a head at least; got",
+        ),
+        ({"values": -np.ones((1, 2, 3))}, r"values must end in shape \(2, 2\), .* got \(1, 2, 3"),
+        ({"covariance": np.eye(3)}, r"covariance must end in shape \(2, 2\), the token width"),
+        ({"mean": np.array([0.0, math.inf])}, "mean must be finite; got a NaN or infinity"),
         ({"depth_times": np.zeros(0)}, "depth_times must have entries; got none: pass"),
         ({"depth_times": np.array([-1.0, 1.0])}, "depth_times must be .*at least 0; got"),
         ({"depth_times": np.array([1.0, 0.5])}, "depth_times must ascend; got .*: sort"),
     ],
 )
-def test_covariance_flow_refuses(change, message):
+def test_gaussian_flow_refuses(change, message):
     valid = {
+        "mean": np.zeros(2),
         "covariance": np.eye(2),
         "values": -np.eye(2)[None],
         "bilinears": np.eye(2)[None],
@@ -224,7 +205,7 @@ def test_covariance_flow_refuses(change, message):
     }
     arguments = valid | change
     with pytest.raises(ValueError, match=message):
-        covariance_flow(arguments.pop("covariance"), **arguments)
+        gaussian_flow(arguments.pop("mean"), arguments.pop("covariance"), **arguments)
 
 
 def test_tilt_refuses_what_is_not_a_covariance():
@@ -255,7 +236,7 @@ def test_tilt_refuses_vectors_that_are_no_tokens(change, message):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"bilinears": np.ones((2, 2, 2))}, "one matrix for each head; got 1 and 2: pass both"),
+        ({"bilinears": np.ones((2, 2, 2))}, r"got shapes \(1, 2, 2\) and \(2, 2, 2\): pass both"),
         ({"query": np.zeros(3)}, r"query must end in an axis of 2, .* got shape \(3,\): pass"),
     ],
 )

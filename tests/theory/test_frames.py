@@ -1,17 +1,18 @@
 import math
 
+import mpmath
 import numpy as np
 import pytest
 
 from attention_collapse.theory.frames import (
     collapse_exponent,
-    crossover_tokens,
     dilution_frames,
-    entropy,
+    match_attention,
     match_mass,
+    relative_deviation,
     second_eigenvalue,
 )
-from tolerances import FLOAT64, PRE_NORM_SLOPE, SMALL_EXCESS, quoted, sampling
+from tolerances import FLOAT64, POCHHAMMER, PRE_NORM_SLOPE, SMALL_EXCESS, quoted, sampling
 
 MATCHES, PER_FRAME, GAP = 16, 4, 3.0
 
@@ -21,14 +22,6 @@ def block_attention(frames, *, other_weight=1.0):
     group = np.arange(frames * PER_FRAME) // MATCHES
     weights = np.where(group[:, None] == group, math.exp(GAP), other_weight)
     return weights / weights.sum(1, keepdims=True)
-
-
-def random_energy_entropy(tokens, score_variance, *, rows=1000):
-    """Mean entropy of softmax rows over Gaussian scores, in nats."""
-    scores = np.random.default_rng(tokens).standard_normal((rows, tokens))
-    weights = np.exp(math.sqrt(score_variance) * scores)
-    weights /= weights.sum(1, keepdims=True)
-    return -(weights * np.log(weights)).sum(1).mean()
 
 
 @pytest.mark.parametrize("frames", [8, 32, 128])
@@ -109,48 +102,6 @@ def test_match_mass_beyond_chance_is_the_second_eigenvalue():
     assert (mass - chance) / (1 - chance) == pytest.approx(expected, rel=FLOAT64)
 
 
-@pytest.mark.parametrize(
-    ("tokens", "ratio", "measured"),
-    [(256, 0.639, 0.679), (1024, 0.711, 0.721), (4096, 0.760, 0.760), (16384, 0.794, 0.794)],
-)
-def test_entropy_of_gaussian_scores(tokens, ratio, measured):
-    variance = 4.0
-    assert entropy(tokens, variance) / math.log(tokens) == pytest.approx(ratio, abs=quoted(3))
-    sampled = random_energy_entropy(tokens, variance)
-    assert sampled == pytest.approx(measured * math.log(tokens), abs=2 * sampling(1000))
-
-
-def test_entropy_is_approached_from_above_past_the_crossover():
-    variance = 4.0
-    _, diffuse = crossover_tokens(variance)
-    excess = [
-        random_energy_entropy(tokens, variance) - entropy(tokens, variance)
-        for tokens in (math.ceil(diffuse), 1024, 16384)
-    ]
-    assert 0.4 < excess[0] < 0.6
-    assert excess[0] > excess[1] > excess[2]
-    assert excess[2] == pytest.approx(0.0, abs=sampling(1000))
-
-
-def test_few_tokens_with_sharp_scores_are_frozen():
-    tokens, variance = 256, 9.0
-    sampled = random_energy_entropy(tokens, variance)
-    assert sampled == pytest.approx(0.459 * math.log(tokens), abs=2 * sampling(1000))
-    assert math.log(tokens) - sampled < 0.7 * variance / 2
-    with pytest.raises(ValueError, match=r"tokens must be.*exp\(score_variance\) = 8103.*got 256"):
-        entropy(tokens, variance)
-
-
-def test_crossover_tokens():
-    assert crossover_tokens(4) == pytest.approx((math.exp(2), math.exp(4)), rel=FLOAT64)
-    assert crossover_tokens(0.0) == (1.0, 1.0)
-
-
-def test_crossover_refuses_a_number_of_tokens_beyond_float64():
-    with pytest.raises(ValueError, match="score_variance must be at most 700, .* got 2000.0: take"):
-        crossover_tokens(2000.0)
-
-
 @pytest.mark.parametrize("function", [second_eigenvalue, collapse_exponent])
 @pytest.mark.parametrize("frames", [0, -3.0, math.nan, np.array([4.0, 0.5])])
 def test_refuses_less_than_one_frame(function, frames):
@@ -197,3 +148,75 @@ def test_match_mass_refuses(name, value, message):
     arguments = {"tokens": 100, "matches": 4, "match_score": 2.0, "score_variance": 1.0}
     with pytest.raises(ValueError, match=message):
         match_mass(**(arguments | {name: value}))
+
+
+@pytest.mark.parametrize("other_weight", [1, 0.1])
+def test_match_attention_is_block_attention(other_weight):
+    attention = match_attention(
+        32 * PER_FRAME, matches=MATCHES, score_gap=GAP, other_weight=other_weight
+    )
+    expected = block_attention(32, other_weight=other_weight)
+    np.testing.assert_allclose(attention, expected, rtol=FLOAT64)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((10, 0, 3.0, 1.0), "matches must be finite and at least 1; got 0: a token matches"),
+        ((10, 4, 3.0, 1.0), "tokens must be a positive multiple of matches; got 10 and 4: every"),
+        ((0, 4, 3.0, 1.0), "tokens must be a positive multiple of matches; got 0 and 4"),
+        ((8, 4, math.inf, 1.0), "score_gap must be finite; got inf: pass the gap"),
+        ((8, 4, 3.0, -1.0), "other_weight must be finite and positive; got -1.0"),
+    ],
+)
+def test_match_attention_refuses(arguments, message):
+    tokens, matches, gap, weight = arguments
+    with pytest.raises(ValueError, match=message):
+        match_attention(tokens, matches=matches, score_gap=gap, other_weight=weight)
+
+
+@pytest.mark.parametrize("eigenvalue", [0, 0.2, 0.9, 1.0])
+@pytest.mark.parametrize("step", [0.25, 2])
+def test_relative_deviation_is_the_product_over_layers(eigenvalue, step):
+    layers = np.arange(50)
+    factors = (1 + step * (layers + eigenvalue)) / (1 + step * (layers + 1))
+    assert relative_deviation(eigenvalue, 50, step=step) == pytest.approx(
+        np.prod(factors), rel=FLOAT64
+    )
+
+
+@pytest.mark.parametrize("layers", [0, 24, 10**6])
+@pytest.mark.parametrize("step", [1e-9, 1e-3, 0.25, 1e4])
+@pytest.mark.parametrize("eigenvalue", [1e-12, 0.5, 1 - 1e-12])
+def test_relative_deviation_at_extremes(eigenvalue, layers, step):
+    with mpmath.workdps(60):
+        value, start = mpmath.mpf(eigenvalue), 1 / mpmath.mpf(step)
+        exact = mpmath.exp(
+            mpmath.loggamma(layers + start + value)
+            - mpmath.loggamma(layers + start + 1)
+            + mpmath.loggamma(start + 1)
+            - mpmath.loggamma(start + value)
+        )
+    assert relative_deviation(eigenvalue, layers, step=step) == pytest.approx(
+        float(exact), rel=POCHHAMMER
+    )
+
+
+def test_relative_deviation_takes_arrays():
+    table = relative_deviation(np.array([0.0, 0.5]), np.array([1, 8]), step=0.25)
+    single = [relative_deviation(0.0, 1, step=0.25), relative_deviation(0.5, 8, step=0.25)]
+    np.testing.assert_allclose(table, single, rtol=FLOAT64)
+
+
+@pytest.mark.parametrize(
+    ("eigenvalue", "layers", "step", "message"),
+    [
+        (-0.1, 1, 0.25, "eigenvalue must be finite and at least 0; got -0.1: the bounds"),
+        (1.1, 1, 0.25, "eigenvalue must be at most 1; got 1.1: rows of attention"),
+        (0.5, -1, 0.25, "layers must be finite and at least 0; got -1: count"),
+        (0.5, 1, 0, "step must be finite and positive; got 0: a layer must move"),
+    ],
+)
+def test_relative_deviation_refuses(eigenvalue, layers, step, message):
+    with pytest.raises(ValueError, match=message):
+        relative_deviation(eigenvalue, layers, step=step)

@@ -1,7 +1,13 @@
-"""Closed forms for attention on a Gaussian cloud of tokens, in numpy and scipy.
+"""The theory of attention collapse, in numpy and scipy, with its equations in sympy.
 
-``closure`` moves a Gaussian through attention layers; ``spectrum`` gives the singular values of
-attention between Gaussian tokens; ``frames`` says how the number of frames enters;
-``collapse_surface`` joins the three into one law in depth and frames; ``validation`` holds the
-checks they share.
+- ``symbols``: the notation; ``symbolic``: the displayed equations, checked by sympy.
+- ``softmax``: attention of finitely many tokens; ``pde``: the law of many, solved.
+- ``closure``, ``riccati``, ``closed_variance``: a Gaussian of tokens stays Gaussian.
+- ``layers``, ``regimes``, ``rank_one``, ``decay``, ``sphere_flow``: which architecture collapses
+  at which rate.
+- ``spectrum``: singular values, ranks and entropy of attention in closed form.
+- ``frames``, ``long_context``: how the number of frames enters; ``collapse_surface`` joins depth
+  and frames in one law.
+- ``merging``: what token merging does to it; ``cost``: what attention costs.
+- ``validation``: the checks they share.
 """

@@ -19,29 +19,8 @@ import numpy as np
 from jaxtyping import Float
 
 from attention_collapse.theory import frames as frame_dilution
-from attention_collapse.theory import spectrum
+from attention_collapse.theory.spectrum import RankProfile, decay_ratio, rank_profile
 from attention_collapse.theory.validation import require_at_least, require_positive
-
-
-@dataclass(frozen=True)
-class RankProfile:
-    r"""Rank of attention at one depth and one number of frames.
-
-    Attributes:
-        singular_values: Largest singular values, divided by the first, descending.
-        singular_ratio: :math:`\sigma_2 / \sigma_1`.
-        effective_rank: Roy–Vetterli effective rank, over all singular values.
-        stable_rank: :math:`\|A\|_F^2 / \sigma_1^2`, over all singular values.
-        entropy_deficit: :math:`\ln N - H`, in nats.
-
-    Home section: *The phenomenon*.
-    """
-
-    singular_values: Float[np.ndarray, "value"]
-    singular_ratio: float
-    effective_rank: float
-    stable_rank: float
-    entropy_deficit: float
 
 
 @dataclass(frozen=True)
@@ -73,7 +52,7 @@ class CollapseSurface:
             "dilution_frames", self.dilution_frames, fix="see theory.frames.dilution_frames"
         )
         require_positive("step", self.step, fix="a layer must move the tokens")
-        spectrum.decay_ratio(self._initial)  # refuses what the spectrum does not cover
+        decay_ratio(self._initial)  # refuses what the spectrum does not cover
         require_at_least(
             "initial_sharpness", self._initial, 0, fix="content scores must favour like tokens"
         )
@@ -107,15 +86,7 @@ class CollapseSurface:
 
     def rank_profile(self, depth: int | float, frames: int | float, count: int = 32) -> RankProfile:
         """Rank profile of attention between distinct landmarks, with ``count`` singular values."""
-        sharpness = self.sharpness(depth, frames)
-        values = spectrum.singular_values(sharpness, count)
-        return RankProfile(
-            singular_values=values / values[0],
-            singular_ratio=float(spectrum.decay_ratio(sharpness).max()),
-            effective_rank=spectrum.effective_rank(sharpness),
-            stable_rank=spectrum.stable_rank(sharpness),
-            entropy_deficit=spectrum.entropy_deficit(sharpness),
-        )
+        return rank_profile(self.sharpness(depth, frames), count=count)
 
     @property
     def _initial(self) -> Float[np.ndarray, "direction"]:

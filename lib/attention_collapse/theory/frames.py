@@ -1,4 +1,4 @@
-"""How the number of frames enters attention: the entropy crossover and the dilution of matches.
+"""How the number of frames enters attention: the dilution of matches and the collapse exponent.
 
 A query has a bounded number of true matches, seen in the frames that overlap its own. Every other
 frame adds tokens that compete with them. Tokens are counted over all frames, :math:`N = S P` for
@@ -9,65 +9,13 @@ import math
 
 import numpy as np
 from jaxtyping import Float, Num
-from scipy.special import expit
+from scipy.special import expit, poch, softmax
 
-from attention_collapse.theory.validation import require_at_least, require_positive
-
-_LARGEST_EXPONENT = 700.0  # e^700 is 1e304, close to the largest float64
-
-
-def crossover_tokens(score_variance: int | float) -> tuple[float, float]:
-    r"""Numbers of tokens between which attention turns from sharp to diffuse.
-
-    Below :math:`e^{s^2/2}` a few tokens hold the mass of a row; from :math:`e^{s^2}` on the row
-    is diffuse, with the entropy that ``entropy`` gives.
-
-    Args:
-        score_variance: :math:`s^2`, variance over the keys of the scores of one query.
-
-    Returns:
-        The pair :math:`(e^{s^2/2}, e^{s^2})`.
-
-    Raises:
-        ValueError: If ``score_variance`` is negative, above 700 or not finite.
-
-    Source: random-energy model with Gaussian scores; derivation checked in tests, to appear in
-    the theory part.
-    Home section: *Notation*.
-    """
-    _require_score_variance(score_variance)
-    _require_exponent("score_variance", score_variance)
-    return math.exp(score_variance / 2.0), math.exp(score_variance)
-
-
-def entropy(tokens: int | float, score_variance: int | float) -> float:
-    r"""Entropy of an attention row over many tokens with Gaussian scores, in nats.
-
-    .. math:: H = \ln N - \tfrac12 s^2, \qquad N \ge e^{s^2}.
-
-    It is the limit of many tokens, approached from above. For :math:`s^2 = 1, 4, 9` the mean
-    entropy is higher by 0.27, 0.52 and 0.46 nats at :math:`N = e^{s^2}`, and by 0.04, 0.11 and
-    0.11 nats at sixteen times as many tokens.
-
-    Args:
-        tokens: :math:`N`, number of keys.
-        score_variance: :math:`s^2`, variance over the keys of the scores of one query.
-
-    Raises:
-        ValueError: If ``tokens`` is below :math:`e^{s^2}`, where the formula is not accurate, or
-            ``score_variance`` is negative, above 700 or not finite.
-
-    Source: random-energy model with Gaussian scores; derivation checked in tests, to appear in
-    the theory part.
-    Home section: *Notation*.
-    """
-    _, diffuse = crossover_tokens(score_variance)
-    if not diffuse <= tokens < math.inf:
-        raise ValueError(
-            f"tokens must be finite and at least exp(score_variance) = {diffuse:.6g}; got "
-            f"{tokens}: below that the row is not diffuse, so measure its entropy instead."
-        )
-    return math.log(tokens) - score_variance / 2.0
+from attention_collapse.theory.validation import (
+    require_at_least,
+    require_exponent,
+    require_positive,
+)
 
 
 def match_mass(
@@ -94,12 +42,13 @@ def match_mass(
         ValueError: If a count is not positive, ``match_score`` is not finite, or
             ``score_variance`` is negative or not finite.
 
-    Source: derivation checked in tests, to appear in the theory part.
-    Home section: *Notation*.
+    Source: derived in the home section, theorem *Dilution*, with the mean weight
+    :math:`f = e^{s^2/2}` on the others.
+    Home section: *Depth and frames: one law*.
     """
     require_positive("tokens", tokens, fix="count the tokens that compete with the matches")
     require_positive("matches", matches, fix="a query needs at least one match")
-    _require_score_variance(score_variance)
+    require_at_least("score_variance", score_variance, 0, fix="a variance is not negative")
     if not math.isfinite(match_score):
         raise ValueError(f"match_score must be finite; got {match_score}: pass the score gap.")
     return float(expit(math.log(matches / tokens) + match_score - score_variance / 2.0))
@@ -132,17 +81,58 @@ def dilution_frames(
         ValueError: If a count or the weight is not positive, or the gap after weighting,
             :math:`s - \ln f`, is not positive or above 700.
 
-    Source: second eigenvalue of block attention; derivation checked in tests, to appear in the
-    theory part.
-    Home section: *The phenomenon*.
+    Source: derived in the home section, theorem *Dilution*.
+    Home section: *Depth and frames: one law*.
     """
     require_positive("matches", matches, fix="a query matches at least itself")
     require_positive("tokens_per_frame", tokens_per_frame, fix="count the tokens of one frame")
     require_positive("other_weight", other_weight, fix="1 leaves the other tokens as they are")
     gap = score_gap - math.log(other_weight)
     require_positive("score_gap - ln(other_weight)", gap, fix="a match must outscore the others")
-    _require_exponent("score_gap - ln(other_weight)", gap)
+    require_exponent("score_gap - ln(other_weight)", gap)
     return matches / tokens_per_frame * math.expm1(gap)
+
+
+def match_attention(
+    tokens: int,
+    *,
+    matches: int,
+    score_gap: int | float,
+    other_weight: int | float = 1.0,
+) -> Float[np.ndarray, "query key"]:
+    r"""Attention of tokens that fall into groups of mutual matches.
+
+    .. math:: A_{ij} = \frac{e^{s} \text{ if } j \text{ matches } i \text{, else } f}
+        {M e^{s} + f (N - M)}
+
+    Its eigenvalues are one, :math:`\lambda_2` (see ``second_eigenvalue``) with multiplicity
+    :math:`N/M - 1`, and zero.
+
+    Args:
+        tokens: :math:`N`; a match is in the same run of ``matches`` tokens.
+        matches: :math:`M`, matches of a token, itself included.
+        score_gap: :math:`s`, score of a match above that of every other token.
+        other_weight: :math:`f`, factor on the softmax weight of tokens that are no match.
+
+    Raises:
+        ValueError: If ``matches`` is below 1, ``tokens`` is not a multiple of it, the weight is
+            not positive or the gap is not finite.
+
+    Source: derived in the home section, theorem *Dilution*.
+    Home section: *Depth and frames: one law*.
+    """
+    require_at_least("matches", matches, 1, fix="a token matches at least itself")
+    if tokens < matches or tokens % matches:
+        raise ValueError(
+            f"tokens must be a positive multiple of matches; got {tokens} and {matches}: "
+            "every token is in one group."
+        )
+    require_positive("other_weight", other_weight, fix="1 leaves the other tokens as they are")
+    if not math.isfinite(score_gap):
+        raise ValueError(f"score_gap must be finite; got {score_gap}: pass the gap of a match.")
+    group = np.arange(tokens) // matches
+    scores = np.where(group[:, None] == group, float(score_gap), math.log(other_weight))
+    return softmax(scores, axis=-1)
 
 
 def second_eigenvalue(
@@ -160,8 +150,8 @@ def second_eigenvalue(
     Raises:
         ValueError: If ``frames`` is below 1 or ``dilution_frames`` is not positive.
 
-    Source: derivation checked in tests, to appear in the theory part.
-    Home section: *The phenomenon*.
+    Source: derived in the home section, theorem *Dilution*.
+    Home section: *Depth and frames: one law*.
     """
     _require_frames(frames, dilution_frames)
     return dilution_frames / (frames + dilution_frames)
@@ -183,11 +173,51 @@ def collapse_exponent(
     Raises:
         ValueError: If ``frames`` is below 1 or ``dilution_frames`` is not positive.
 
-    Source: derived in the home section, theorem *Landmark flow*.
-    Home section: *The phenomenon*.
+    Source: derived in the home section, theorem *Collapse exponent*.
+    Home section: *Depth and frames: one law*.
     """
     _require_frames(frames, dilution_frames)
     return frames / (frames + dilution_frames)
+
+
+def relative_deviation(
+    eigenvalue: int | float | Num[np.ndarray, "*point"],
+    layers: int | float | Num[np.ndarray, "*point"],
+    *,
+    step: int | float,
+) -> float | Float[np.ndarray, "*point"]:
+    r"""Deviation along an eigenvector of attention after some pre-norm layers, over its start.
+
+    .. math:: \frac{\delta_L}{\delta_0} = \prod_{l=0}^{L-1} \frac{1 + \tau (l + \lambda)}
+        {1 + \tau (l + 1)} = \frac{\Gamma(L + 1/\tau + \lambda)\, \Gamma(1/\tau + 1)}
+        {\Gamma(L + 1/\tau + 1)\, \Gamma(1/\tau + \lambda)}
+
+    It lies between :math:`(1 + \tau L)^{-p}` and
+    :math:`(1 + \tau L / (1 + \tau \lambda))^{-p}`, with :math:`p = 1 - \lambda`.
+
+    Args:
+        eigenvalue: :math:`\lambda`, of attention that does not change with depth.
+        layers: :math:`L`, number of layers.
+        step: :math:`\tau`, step of one layer over the initial norm of the tokens.
+
+    Raises:
+        ValueError: If an eigenvalue is outside :math:`[0, 1]`, ``layers`` is negative or ``step``
+            is not positive.
+
+    Source: derived in the home section, theorem *Collapse exponent*.
+    Home section: *Depth and frames: one law*.
+    """
+    require_at_least("eigenvalue", eigenvalue, 0, fix="the bounds need a share of attention")
+    if np.any(np.greater(eigenvalue, 1)):
+        raise ValueError(
+            f"eigenvalue must be at most 1; got {eigenvalue}: rows of attention sum to one."
+        )
+    require_at_least("layers", layers, 0, fix="count layers from zero")
+    require_positive("step", step, fix="a layer must move the tokens")
+    exponent = 1.0 - np.asarray(eigenvalue, dtype=np.float64)
+    start = 1.0 / step + eigenvalue
+    ratio = poch(start, exponent) / poch(start + layers, exponent)
+    return ratio if np.ndim(ratio) else float(ratio)
 
 
 def _require_frames(
@@ -195,15 +225,3 @@ def _require_frames(
 ) -> None:
     require_at_least("frames", frames, 1, fix="a sequence has one frame or more")
     require_positive("dilution_frames", dilution_frames, fix="see dilution_frames in this module")
-
-
-def _require_score_variance(score_variance: int | float) -> None:
-    require_at_least("score_variance", score_variance, 0, fix="a variance is not negative")
-
-
-def _require_exponent(name: str, exponent: int | float) -> None:
-    if exponent > _LARGEST_EXPONENT:
-        raise ValueError(
-            f"{name} must be at most {_LARGEST_EXPONENT:g}, for its exponential to be a float64; "
-            f"got {exponent}: take the scores after division by sqrt(d)."
-        )

@@ -7,7 +7,8 @@ import ipywidgets
 import numpy as np
 import traitlets
 
-from attention_collapse.theory.collapse_surface import CollapseSurface, RankProfile
+from attention_collapse.theory.collapse_surface import CollapseSurface
+from attention_collapse.theory.spectrum import RankProfile
 from attention_collapse.widgets.base import BookWidget, StateError, front_end
 from attention_collapse.widgets.measurement import LAW, measurement_state
 
@@ -67,7 +68,7 @@ class RankExplorer(BookWidget):
         "rank_explorer_controls.js",
         "rank_explorer.js",
     )
-    _css = front_end("base.css", "rank_explorer.css")
+    _css = front_end("base.css", "panel.css", "rank_explorer.css")
 
     presets = traitlets.List(traitlets.Dict(), PRESETS).tag(sync=True)
     fragment = traitlets.Unicode("rank-explorer").tag(sync=True)

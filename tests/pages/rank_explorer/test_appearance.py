@@ -52,7 +52,7 @@ def colours(explorer):
             paper: root.backgroundColor,
             ink: root.color,
             point: getComputedStyle(find("circle.theory")).fill,
-            surface: pixel(find(".rank-explorer-surface canvas")),
+            surface: pixel(find("[data-panel=surface] canvas")),
             attention: pixel(find(".rank-explorer-map canvas")),
           };
         }"""

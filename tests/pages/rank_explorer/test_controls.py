@@ -39,7 +39,7 @@ def test_every_arrow_key_changes_the_number_of_frames(open_explorer):
 def test_dragging_on_the_surface_moves_both_sliders(open_explorer):
     explorer = open_explorer()
     mouse = explorer.page.mouse
-    box = explorer.page.locator(".rank-explorer-surface canvas").bounding_box()
+    box = explorer.page.locator("[data-panel=surface] canvas").bounding_box()
     mouse.move(box["x"] + 5, box["y"] + box["height"] - 5)
     mouse.down()
     mouse.move(box["x"] + box["width"] + 50, box["y"] - 50, steps=3)
@@ -53,10 +53,10 @@ def test_dragging_on_the_surface_moves_both_sliders(open_explorer):
 
 def test_touch_on_the_surface_moves_both_sliders(open_explorer):
     explorer = open_explorer(width=390)
-    surface = explorer.page.locator(".rank-explorer-surface svg")
+    surface = explorer.page.locator("[data-panel=surface] svg")
     assert surface.evaluate("svg => getComputedStyle(svg).touchAction") == "none"
     surface.scroll_into_view_if_needed()
-    box = explorer.page.locator(".rank-explorer-surface canvas").bounding_box()
+    box = explorer.page.locator("[data-panel=surface] canvas").bounding_box()
     point = {"x": box["x"] + box["width"] - 1, "y": box["y"] + 1}
     client = explorer.page.context.new_cdp_session(explorer.page)
     touch = {"type": "touchStart", "touchPoints": [point]}
@@ -109,19 +109,19 @@ def test_more_controls_change_dilution_and_sharpness(open_explorer):
 def test_measurement_is_drawn_named_compared_and_pale_elsewhere(open_explorer, measurement):
     explorer = open_explorer(measured=[measurement])
     page = explorer.page
-    assert page.locator(".rank-explorer-profile .rank-explorer-plot .measured").count() == 3
-    assert page.locator(".rank-explorer-surface .measured").count() == 1
-    legend = page.locator(".rank-explorer-legend").inner_text()
+    assert page.locator("[data-panel=profile] .book-widget-panel-plot .measured").count() == 3
+    assert page.locator("[data-panel=surface] .measured").count() == 1
+    legend = page.locator(".book-widget-panel-legend").inner_text()
     assert "random weights, L = 24, S = 64" in legend
-    assert page.locator(".rank-explorer-numbers .measured .here").all_inner_texts() == ["0.50"]
+    assert page.locator(".book-widget-readouts .measured .here").all_inner_texts() == ["0.50"]
     assert page.locator(".rank-explorer-map").count() == 2
-    readout = page.locator(".rank-explorer-numbers .measured span")
+    readout = page.locator(".book-widget-readouts .measured span")
     explorer.press("depth", "ArrowRight")
     explorer.settle()
     assert page.locator(".measured .here, g.here").count() == 0
     assert readout.inner_text().split("\n") == ["0.50", "L = 24, S = 64"]
-    muted = page.locator(".rank-explorer-hint").first.evaluate("e => getComputedStyle(e).color")
-    marker = page.locator(".rank-explorer-profile .rank-explorer-plot .measured").first
+    muted = page.locator(".book-widget-panel-hint").first.evaluate("e => getComputedStyle(e).color")
+    marker = page.locator("[data-panel=profile] .book-widget-panel-plot .measured").first
     assert marker.evaluate("e => getComputedStyle(e).stroke") == muted
     assert readout.evaluate("e => getComputedStyle(e).color") == muted
     explorer.press("depth", "ArrowLeft")
@@ -136,11 +136,11 @@ def test_measurement_is_hidden_under_another_law(open_explorer, measurement, nam
     explorer.press(name, "ArrowRight")
     explorer.settle()
     assert explorer.page.locator("path.measured").count() == 0
-    assert explorer.page.locator(".rank-explorer-numbers .measured span").count() == 0
+    assert explorer.page.locator(".book-widget-readouts .measured span").count() == 0
     assert explorer.page.locator(".rank-explorer-map").count() == 1
     explorer.press(name, "ArrowLeft")
     explorer.settle()
-    assert explorer.page.locator(".rank-explorer-numbers .measured .here").count() == 1
+    assert explorer.page.locator(".book-widget-readouts .measured .here").count() == 1
 
 
 def test_no_measurement_draws_nothing(open_explorer):

@@ -108,7 +108,7 @@ def page(browser, notebook_address):
     page.get_by_text("Python 3 (ipykernel) | Idle").wait_for()
     page.get_by_role("menuitem", name="Run", exact=True).click()
     page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
-    page.locator(".rank-explorer-sentence").wait_for()
+    page.locator(".book-widget-sentence").wait_for()
     page.locator(".widget-slider").nth(1).wait_for()
     yield page
     expect.set_options(timeout=None)
@@ -121,14 +121,14 @@ def expect_state(page, depth, frames):
     expect(slider(page, "Frames S")).to_have_attribute("aria-valuetext", f"{frames} frames")
     expect(page.locator(".widget-readout").nth(0)).to_have_text(str(depth))
     expect(page.locator(".widget-readout").nth(1)).to_have_text(str(frames))
-    legend = page.locator(".rank-explorer-legend")
+    legend = page.locator(".book-widget-panel-legend")
     expect(legend).to_contain_text(f"torch, L = {depth}, S = {frames}")
-    expect(page.locator(".rank-explorer-numbers .measured .here")).to_have_count(2)
+    expect(page.locator(".book-widget-readouts .measured .here")).to_have_count(2)
 
 
 def expect_measured(page, texts):
     """What is measured at the present state, readout by readout."""
-    expect(page.locator(".rank-explorer-numbers .measured .here")).to_have_text(texts)
+    expect(page.locator(".book-widget-readouts .measured .here")).to_have_text(texts)
 
 
 def slider(page, label):
@@ -144,7 +144,7 @@ def enter(page, index, value):
 
 
 def effective_rank(page):
-    return float(page.locator(".rank-explorer-sentence").get_attribute("data-effective-rank"))
+    return float(page.locator(".book-widget-sentence").get_attribute("data-effective-rank"))
 
 
 def test_page_and_kernel_move_each_other(page):

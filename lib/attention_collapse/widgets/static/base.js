@@ -7,7 +7,7 @@
 /**
  * - `className`: CSS class of the root element.
  * - `redrawOn`: traits that change the picture.
- * - `addressKeys`: numeric traits that travel in the address of the static page.
+ * - `addressKeys`: traits, numbers or words, that travel in the address of the static page.
  * - `check(model, given)`: throws a RangeError where the model with the `given` values of
  *   `addressKeys` cannot be drawn.
  * - `build({ model, link })`: returns { content, draw, forget, dispose }. `link` is the button
@@ -44,6 +44,10 @@ function mount({ className, redrawOn, addressKeys, check, build }, model, el) {
     if (address?.followed) root.scrollIntoView();
   })();
   return () => undo.forEach((step) => step());
+}
+
+function requireThat(condition, message) {
+  if (!condition) throw new RangeError(`${message}.`);
 }
 
 /** Listen to several traits; returns how to stop. */
@@ -130,9 +134,11 @@ const onStaticPage = () =>
 function fragmentState(model, keys) {
   const owner = `#${model.get("fragment")}?`;
   const parse = (pair) => {
-    const [key, text = ""] = pair.split("=");
+    const [key, written = ""] = pair.split("=");
     if (!keys.includes(key)) throw new RangeError(`"${key}" is not one of ${keys.join(", ")}.`);
-    const numbers = decodeURIComponent(text).split(",").map((each) => Number(each || NaN));
+    const text = decodeURIComponent(written);
+    if (typeof model.get(key) === "string") return [key, text];
+    const numbers = text.split(",").map((each) => Number(each || NaN));
     return [key, Array.isArray(model.get(key)) ? numbers : numbers[0]];
   };
   return {

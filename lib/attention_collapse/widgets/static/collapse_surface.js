@@ -21,10 +21,6 @@ export function requireOnSurface({ initialSharpness, dilutionFrames, step }, dep
   requireThat(frames >= 1, `frames must be at least 1; got ${frames}`);
 }
 
-function requireThat(condition, message) {
-  if (!condition) throw new RangeError(`${message}.`);
-}
-
 /** Depth time t = 1 + τ L. */
 export const depthTime = ({ step }, depth) => 1 + step * depth;
 

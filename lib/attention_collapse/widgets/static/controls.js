@@ -13,8 +13,17 @@ function assign(model, values) {
   for (const [name, value] of Object.entries(values)) model.set(name, value);
 }
 
+/** A number with two significant digits, without exponent. */
+function significant(value) {
+  const decimals = value === 0 ? 1 : Math.max(0, 1 - Math.floor(Math.log10(Math.abs(value))));
+  return value.toFixed(Math.min(decimals, 6));
+}
+
+const counted = (count, noun) =>
+  `${Number(count.toFixed(1))} ${noun}${count === 1 ? "" : "s"}`;
+
 const ARROWS = { ArrowRight: 1, ArrowUp: 1, ArrowLeft: -1, ArrowDown: -1 };
-let sliders = 0;
+let controls = 0;
 
 /**
  * A labelled native range slider with a readable value and ticks.
@@ -25,7 +34,7 @@ let sliders = 0;
  * arrow keys do.
  */
 function slider({ model, label, scale, step, ticks, next, read, write, describe }) {
-  const id = `book-widget-slider-${++sliders}`;
+  const id = `book-widget-slider-${++controls}`;
   const [min, max] = scale.range;
   const input = element("input", { id, type: "range", min, max, step });
   // JupyterLab's command mode takes the arrow keys unless the focused element itself says this.
@@ -60,6 +69,54 @@ function slider({ model, label, scale, step, ticks, next, read, write, describe 
   };
   return { row, refresh };
 }
+
+/** The next number of frames an arrow key leads to: an eighth of an octave, at least one frame. */
+function nextFrames(maximum) {
+  return (frames, direction) => {
+    const target = Math.round(frames * 2 ** (direction / 8));
+    const moved = direction > 0 ? Math.max(target, frames + 1) : Math.min(target, frames - 1);
+    return Math.min(Math.max(moved, 1), maximum);
+  };
+}
+
+/** A slider over numbers of frames in octaves, from 1 to `maximum`; `move` takes { trait: frames }. */
+function framesSlider(model, { label, trait, maximum, move }) {
+  const octaves = Math.log2(maximum);
+  const powers = Array.from({ length: Math.floor(octaves / 2) + 1 }, (_, power) => 4 ** power);
+  return slider({
+    model,
+    label,
+    scale: scaleOf([1, maximum], [0, octaves], Math.log2, (octave) => 2 ** octave),
+    step: 0.01,
+    ticks: powers,
+    next: nextFrames(maximum),
+    read: () => model.get(trait),
+    write: (frames) => move({ [trait]: Math.round(frames) }),
+    describe: (frames) => counted(frames, "frame"),
+  });
+}
+
+/** A group of radio buttons; each option is [value, label]. The kernel hears of every choice. */
+function choice({ model, label, options, read, write }) {
+  const name = `book-widget-choice-${++controls}`;
+  const row = element("fieldset", { class: "book-widget-choice" }, element("legend", {}, label));
+  const inputs = options.map(([value, ...shown]) => {
+    const input = element("input", { type: "radio", name, value });
+    input.setAttribute("data-lm-suppress-shortcuts", "true"); // see slider
+    input.addEventListener("change", () => {
+      write(value);
+      model.save_changes();
+    });
+    row.append(element("label", {}, input, element("span", {}, ...shown)));
+    return input;
+  });
+  const refresh = () => inputs.forEach((input) => (input.checked = input.value === read()));
+  return { row, refresh };
+}
+
+/** Sliders side by side where there is room. */
+const sliderRow = (sliders) =>
+  element("div", { class: "book-widget-sliders" }, ...sliders.map(({ row }) => row));
 
 const equal = (a, b) => JSON.stringify(a) === JSON.stringify(b);
 

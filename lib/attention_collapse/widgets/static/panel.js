@@ -1,20 +1,38 @@
-// What the panels of the rank explorer share. Each panel is { content, draw(view) }; a view is what
-// `viewOf` in rank_explorer.js computes once per redraw.
+// What the panels of a widget share. A panel is { content, draw(view), forget() }; the widget
+// computes its view once per redraw.
 
 /**
- * One panel: a lettered caption over a plot area of fixed height. A `figure` element would get the
- * margins and captions of the host's own figures; the role says the same.
+ * One panel: a lettered caption over a plot area of fixed height, in the grid area of its name. A
+ * `figure` element would get the margins and captions of the host's own figures; the role says
+ * the same.
  */
 function panel({ name, letter, title, hint, plot }) {
-  const area = element("div", { class: "rank-explorer-plot" }, ...plot);
+  const area = element("div", { class: "book-widget-panel-plot" }, ...plot);
   const content = element(
     "div",
-    { class: `rank-explorer-${name}`, role: "figure", "aria-label": title },
-    element("div", { class: "rank-explorer-title" }, element("b", {}, letter), title),
-    element("div", { class: "rank-explorer-hint" }, hint),
+    {
+      class: "book-widget-panel",
+      "data-panel": name,
+      style: `grid-area: ${name}`,
+      role: "figure",
+      "aria-label": title,
+    },
+    element("div", { class: "book-widget-panel-title" }, element("b", {}, letter), title),
+    element("div", { class: "book-widget-panel-hint" }, hint),
     area,
   );
   return { content, area };
+}
+
+/** Named numbers: one cell for each label, with places for its values by the names in `parts`. */
+function readoutList(labels, parts) {
+  const cells = labels.map((label) => ({
+    name: element("div", { class: "name" }, label),
+    ...Object.fromEntries(parts.map((part) => [part, element("div", { class: part })])),
+  }));
+  const list = element("div", { class: "book-widget-readouts" });
+  list.append(...cells.map((cell) => element("div", {}, ...Object.values(cell))));
+  return { list, cells };
 }
 
 const MARKERS = [
@@ -34,7 +52,19 @@ function measuredMarker(index, x, y) {
 function legendMarker(index) {
   return shape(
     "svg",
-    { class: "rank-explorer-key", viewBox: "-7 -7 14 14", "aria-hidden": "true" },
+    { class: "book-widget-key", viewBox: "-7 -7 14 14", "aria-hidden": "true" },
     measuredMarker(index, 0, 0),
   );
 }
+
+/** A dot for legends; `name` chooses its colour. */
+const legendDot = (name) =>
+  element("i", { class: `book-widget-dot ${name}`, "aria-hidden": "true" });
+
+/** A piece of a line for legends; `name` chooses its stroke. */
+const legendLine = (name) =>
+  shape(
+    "svg",
+    { class: "book-widget-key", viewBox: "-7 -7 14 14", "aria-hidden": "true" },
+    horizontal(name, -7, 7, 0),
+  );

@@ -8,12 +8,6 @@ const RAMPS = {
   contrast: ["--below-2", "--below-1", "--uniform", "--above-1", "--above-2"],
 };
 
-/** A number with two significant digits, without exponent. */
-function significant(value) {
-  const decimals = value === 0 ? 1 : Math.max(0, 1 - Math.floor(Math.log10(Math.abs(value))));
-  return value.toFixed(Math.min(decimals, 6));
-}
-
 /** A rank: more digits near one, where collapse happens. */
 const rankText = (value) => value.toFixed(value < 1.095 ? 4 : value < 100 ? 2 : 0);
 
@@ -87,15 +81,9 @@ function viewOf(traits) {
 
 /** The numbers now and at depth 0, the measured ones, and a sentence that is read aloud. */
 function readouts() {
-  const cells = READOUTS.map(({ label }) => ({
-    name: element("div", { class: "name" }, label),
-    now: element("div", { class: "now" }),
-    start: element("div", { class: "start" }),
-    measured: element("div", { class: "measured" }),
-  }));
-  const list = element("div", { class: "rank-explorer-numbers" });
-  list.append(...cells.map((cell) => element("div", {}, ...Object.values(cell))));
-  const sentence = element("div", { class: "rank-explorer-sentence", "aria-live": "polite" });
+  const labels = READOUTS.map(({ label }) => label);
+  const { list, cells } = readoutList(labels, ["now", "start", "measured"]);
+  const sentence = element("div", { class: "book-widget-sentence", "aria-live": "polite" });
   const content = element("div", { class: "rank-explorer-readouts" }, list, sentence);
 
   function draw(view) {

@@ -28,18 +28,6 @@ function glideOf(model) {
   return { to, stop };
 }
 
-/** The next number of frames an arrow key leads to: an eighth of an octave, at least one frame. */
-function nextFrames(maximum) {
-  return (frames, direction) => {
-    const target = Math.round(frames * 2 ** (direction / 8));
-    const moved = direction > 0 ? Math.max(target, frames + 1) : Math.min(target, frames - 1);
-    return Math.min(Math.max(moved, 1), maximum);
-  };
-}
-
-const counted = (count, noun) =>
-  `${Number(count.toFixed(1))} ${noun}${count === 1 ? "" : "s"}`;
-
 function depthSlider(model, move) {
   const maximum = model.get("max_depth");
   return slider({
@@ -51,22 +39,6 @@ function depthSlider(model, move) {
     read: () => model.get("depth"),
     write: (depth) => move({ depth }),
     describe: (depth) => counted(depth, "layer"),
-  });
-}
-
-function framesSlider(model, { label, trait, maximum, move }) {
-  const octaves = Math.log2(maximum);
-  const powers = Array.from({ length: Math.floor(octaves / 2) + 1 }, (_, power) => 4 ** power);
-  return slider({
-    model,
-    label,
-    scale: scaleOf([1, maximum], [0, octaves], Math.log2, (octave) => 2 ** octave),
-    step: 0.01,
-    ticks: powers,
-    next: nextFrames(maximum),
-    read: () => model.get(trait),
-    write: (frames) => move({ [trait]: Math.round(frames) }),
-    describe: (frames) => counted(frames, "frame"),
   });
 }
 
@@ -112,11 +84,8 @@ function explorerControls(model, link) {
   const presets = presetButtons(model, glide.to);
   const extra = sliderRow(more);
   presets.row.append(disclosureButton("More", extra), ...(link ? [link] : []));
-  const content = element("div", { class: "rank-explorer-controls" });
+  const content = element("div", { class: "book-widget-controls" });
   content.append(sliderRow(main), presets.row, extra);
   const refresh = () => [...main, ...more, presets].forEach((each) => each.refresh());
   return { content, refresh, move, dispose: glide.stop };
 }
-
-const sliderRow = (sliders) =>
-  element("div", { class: "rank-explorer-sliders" }, ...sliders.map(({ row }) => row));

@@ -6,7 +6,7 @@ const DECADES = [1, 0.1, 0.01, 0.001];
 
 function rankProfilePanel() {
   const { svg, size, forget } = plotOf("Singular values of attention relative to the largest");
-  const legend = element("div", { class: "rank-explorer-legend" });
+  const legend = element("div", { class: "book-widget-panel-legend" });
   const { content, area } = panel({
     name: "profile",
     letter: "a",
@@ -72,10 +72,9 @@ function ratioMark(x, y, ratio) {
 
 function legendEntries(depth, measured) {
   const entry = (key, label, name = "") => element("span", { class: name }, key, label);
-  const dot = (name) => element("i", { class: `rank-explorer-dot ${name}`, "aria-hidden": "true" });
   return [
-    entry(dot("theory"), depth === 1 ? "after 1 layer" : `after ${depth} layers`),
-    entry(dot("initial"), "at depth 0"),
+    entry(legendDot("theory"), depth === 1 ? "after 1 layer" : `after ${depth} layers`),
+    entry(legendDot("initial"), "at depth 0"),
     ...measured.map(({ label, place, taken }, index) =>
       entry(legendMarker(index), `${label}, ${taken}`, place),
     ),

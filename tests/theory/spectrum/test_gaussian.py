@@ -11,6 +11,7 @@ from attention_collapse.theory.spectrum import (
     effective_rank,
     entropy_deficit,
     frobenius_squared,
+    gaussian_sharpness,
     singular_values,
     stable_rank,
 )
@@ -72,11 +73,65 @@ def test_mean_scales_the_norm_and_the_deficit_but_not_the_ratios(sharpness, mean
 
 
 def test_sharpness_of_scores_that_do_not_commute_with_the_covariance():
+    """The operator on whitened nodes of a correlated cloud, against its sharpness."""
     bilinear = np.array([[0.3, 0.25], [-0.1, 0.2]])
-    attention, weights = quadrature_attention(bilinear, np.zeros(2), nodes=24)
+    covariance = np.array([[1.1, 0.4], [0.4, 0.5]])
+    root = np.linalg.cholesky(covariance)  # another root than the symmetric one
+    attention, weights = quadrature_attention(root.T @ bilinear @ root, np.zeros(2), nodes=24)
     measured = np.linalg.svd(operator_matrix(attention, weights), compute_uv=False)
-    sharpness = np.linalg.svd(bilinear, compute_uv=False)
+    sharpness = gaussian_sharpness(covariance, bilinear=bilinear)
     np.testing.assert_allclose(singular_values(sharpness, 12), measured[:12], atol=QUADRATURE)
+
+
+def test_sharpness_of_commuting_scores_is_variance_times_score():
+    covariance, bilinear = np.diag([2.0, 0.5, 0.0]), np.diag([0.1, -0.6, 3.0])
+    sharpness = gaussian_sharpness(covariance, bilinear=bilinear)
+    np.testing.assert_allclose(sharpness, [0.3, 0.2, 0.0], atol=FLOAT64)
+
+
+def test_sharpness_of_queries_apart_from_keys():
+    sharpness = gaussian_sharpness(
+        np.diag([0.25, 4.0]), bilinear=np.eye(2), query_covariance=np.diag([1.0, 0.01])
+    )
+    np.testing.assert_allclose(sharpness, [0.5, 0.2], rtol=FLOAT64)
+
+
+def test_sharpness_does_not_change_with_a_rotation_of_the_tokens():
+    rng = np.random.default_rng(0)
+    rotation = np.linalg.qr(rng.standard_normal((3, 3))).Q
+    factor, bilinear = rng.standard_normal((2, 3, 3))
+    covariance = factor @ factor.T
+    turned = gaussian_sharpness(
+        rotation @ covariance @ rotation.T, bilinear=rotation @ bilinear @ rotation.T
+    )
+    np.testing.assert_allclose(
+        turned, gaussian_sharpness(covariance, bilinear=bilinear), rtol=1e3 * FLOAT64
+    )
+
+
+def test_the_order_of_the_directions_does_not_matter():
+    sharpness, mean = np.array([0.5, 0.1, -0.3]), np.array([0.2, 1.0, -2.0])
+    order = [2, 0, 1]
+    np.testing.assert_allclose(
+        singular_values(sharpness[order], 20), singular_values(sharpness, 20), rtol=FLOAT64
+    )
+    for function in (frobenius_squared, entropy_deficit):
+        assert function(sharpness[order], mean[order]) == pytest.approx(
+            function(sharpness, mean), rel=FLOAT64
+        )
+
+
+@pytest.mark.parametrize(
+    ("covariance", "message"),
+    [
+        (np.diag([1.0, -0.1]), "covariance must be symmetric.*at least zero; got.*compute"),
+        (np.array([[1.0, 0.5], [0.0, 1.0]]), "covariance must be symmetric.*got.*compute"),
+        (np.diag([1.0, np.nan]), "covariance must be finite"),
+    ],
+)
+def test_refuses_to_take_the_sharpness_of_what_is_no_covariance(covariance, message):
+    with pytest.raises(ValueError, match=message):
+        gaussian_sharpness(covariance, bilinear=np.eye(2))
 
 
 def test_finite_attention_has_the_spectrum_up_to_sampling():

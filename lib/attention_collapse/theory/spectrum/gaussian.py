@@ -5,8 +5,7 @@ Tokens have law :math:`\\mathcal N(m, \\Sigma)` and scores :math:`x^\\top B y`. 
 :math:`e^{x^\\top B y} / \\mathbb E_\\mu[e^{x^\\top B y}]`, a Gaussian kernel whose singular values
 are products of geometric sequences, one sequence per direction. A direction enters through its
 sharpness :math:`a_k = \\lambda_k b_k` alone, the product of the token variance and the score
-coefficient. Where :math:`B` and :math:`\\Sigma` do not commute, :math:`a_k` are the singular
-values of :math:`\\Sigma^{1/2} B \\Sigma^{1/2}`.
+coefficient. Where :math:`B` and :math:`\\Sigma` do not commute, ``gaussian_sharpness`` gives it.
 """
 
 import heapq
@@ -16,8 +15,40 @@ import numpy as np
 from jaxtyping import Float
 from scipy.special import xlogy
 
+from attention_collapse.theory.validation import require_covariances, require_square_matrices
+
 SHARPNESS_LIMIT = math.sqrt(0.5)
 """Sharpness at which the operator leaves the Hilbert–Schmidt class, :math:`1/\\sqrt 2`."""
+
+
+def gaussian_sharpness(
+    covariance: Float[np.ndarray, "width width"],
+    *,
+    bilinear: Float[np.ndarray, "width width"],
+    query_covariance: Float[np.ndarray, "width width"] | None = None,
+) -> Float[np.ndarray, "direction"]:
+    r"""Sharpness along every direction of a Gaussian cloud, descending.
+
+    .. math:: a_k = \sigma_k \bigl( \Sigma_q^{1/2} B \, \Sigma^{1/2} \bigr)
+
+    Args:
+        covariance: :math:`\Sigma` of the keys.
+        bilinear: :math:`B` of the scores :math:`x^\top B y`.
+        query_covariance: :math:`\Sigma_q` of the queries; that of the keys by default.
+
+    Raises:
+        ValueError: If a matrix is not finite or not of the token width, or a covariance is not
+            symmetric with variances of at least zero.
+
+    Source: derived in the home section, lemma *Directions separate*.
+    Home section: *The rank profile in closed form*.
+    """
+    queries = covariance if query_covariance is None else query_covariance
+    width = covariance.shape[-1]
+    require_square_matrices(width, bilinear=bilinear)
+    require_covariances(width, covariance=covariance, query_covariance=queries)
+    whitened = _square_root(queries) @ bilinear @ _square_root(covariance)
+    return np.linalg.svd(whitened, compute_uv=False)
 
 
 def decay_ratio(sharpness: Float[np.ndarray, "direction"]) -> Float[np.ndarray, "direction"]:
@@ -36,8 +67,8 @@ def decay_ratio(sharpness: Float[np.ndarray, "direction"]) -> Float[np.ndarray, 
         ValueError: If ``sharpness`` is empty, not a vector, or has an entry with
             :math:`|a_k| \ge 1/\sqrt 2`.
 
-    Source: the Mehler expansion; derivation checked in tests, to appear in the theory part.
-    Home section: *The phenomenon*.
+    Source: derived in the home section, theorem *Gaussian spectrum*.
+    Home section: *The rank profile in closed form*.
     """
     magnitude = _magnitude(sharpness)
     return 2.0 * magnitude / (np.sqrt(1.0 + 2.0 * magnitude**2) + np.sqrt(_margin(magnitude)))
@@ -60,8 +91,8 @@ def singular_values(
     Raises:
         ValueError: If ``sharpness`` is outside the Hilbert–Schmidt class or ``count`` is below 1.
 
-    Source: the Mehler expansion; derivation checked in tests, to appear in the theory part.
-    Home section: *The phenomenon*.
+    Source: derived in the home section, theorem *Gaussian spectrum*.
+    Home section: *The rank profile in closed form*.
     """
     if count < 1:
         raise ValueError(f"count must be at least 1; got {count}: ask for one value or more.")
@@ -83,9 +114,9 @@ def effective_rank(sharpness: Float[np.ndarray, "direction"]) -> float:
     Raises:
         ValueError: If ``sharpness`` is outside the Hilbert–Schmidt class.
 
-    Source: Roy and Vetterli (2007) for the definition; derivation of the closed form checked in
-    tests, to appear in the theory part.
-    Home section: *The phenomenon*.
+    Source: Roy and Vetterli (2007) for the definition; the closed form is derived in the home
+    section, theorem *Gaussian spectrum*.
+    Home section: *The rank profile in closed form*.
     """
     ratios = decay_ratio(sharpness)
     entropies = -np.log1p(-ratios) - xlogy(ratios, ratios) / (1.0 - ratios)
@@ -103,8 +134,8 @@ def stable_rank(sharpness: Float[np.ndarray, "direction"]) -> float:
     Raises:
         ValueError: If ``sharpness`` is outside the Hilbert–Schmidt class.
 
-    Source: derivation checked in tests, to appear in the theory part.
-    Home section: *The phenomenon*.
+    Source: derived in the home section, theorem *Gaussian spectrum*.
+    Home section: *The rank profile in closed form*.
     """
     return float(np.prod(1.0 / (1.0 - decay_ratio(sharpness) ** 2)))
 
@@ -127,8 +158,8 @@ def frobenius_squared(
         ValueError: If ``sharpness`` is outside the Hilbert–Schmidt class or ``mean`` does not
             match it.
 
-    Source: derivation checked in tests, to appear in the theory part.
-    Home section: *The phenomenon*.
+    Source: derived in the home section, theorem *Gaussian spectrum*.
+    Home section: *The rank profile in closed form*.
     """
     magnitude = _magnitude(sharpness)
     margin = _margin(magnitude)
@@ -153,12 +184,18 @@ def entropy_deficit(
         ValueError: If ``sharpness`` is outside the Hilbert–Schmidt class or ``mean`` does not
             match it.
 
-    Source: the deficit is the mean Kullback–Leibler divergence of the tilted law from the law of
-    the tokens; derivation checked in tests, to appear in the theory part.
-    Home section: *The phenomenon*.
+    Source: derived in the home section, theorem *Gaussian spectrum*: the mean Kullback–Leibler
+    divergence of the tilted law from the law of the tokens.
+    Home section: *The rank profile in closed form*.
     """
     magnitude = _magnitude(sharpness)
     return float(0.5 * np.sum(magnitude**2 * (1.0 + _mean_squared(magnitude, mean))))
+
+
+def _square_root(covariance: Float[np.ndarray, "width width"]) -> Float[np.ndarray, "width width"]:
+    """Symmetric square root; variances below zero are rounding."""
+    variances, directions = np.linalg.eigh(covariance)
+    return (directions * np.sqrt(np.maximum(variances, 0.0))) @ directions.T
 
 
 def _largest_products(ratios: list[float], count: int) -> list[float]:

@@ -1,0 +1,173 @@
+"""What token merging does to the law of the tokens.
+
+Tokens are cut into groups. Attention runs among the means of the groups, and every member of a
+group receives the output of its mean.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from attention_collapse.theory.softmax import attention_matrix
+from attention_collapse.theory.validation import (
+    require_at_least,
+    require_positive,
+    require_vectors,
+)
+
+
+@dataclass(frozen=True)
+class CovarianceSplit:
+    r"""Covariance of tokens in two parts, :math:`\Sigma = \Sigma_b + \Sigma_w`.
+
+    Attributes:
+        between: :math:`\Sigma_b`, covariance of the group means, weighted with the group sizes.
+        within: :math:`\Sigma_w`, mean covariance inside a group, with the same weights.
+
+    Home section: *Depth and frames: one law*.
+    """
+
+    between: Float[np.ndarray, "width width"]
+    within: Float[np.ndarray, "width width"]
+
+
+def group_means(
+    tokens: Float[np.ndarray, "token width"], groups: Int[np.ndarray, "_"]
+) -> tuple[Float[np.ndarray, "group width"], Float[np.ndarray, "group"]]:
+    """Means and sizes of the groups of tokens.
+
+    Args:
+        tokens: The tokens.
+        groups: Group of every token, numbered from zero without a gap.
+
+    Raises:
+        ValueError: If a token is not finite, the groups do not fit the tokens or a number in
+            their range is not used.
+
+    Home section: *Depth and frames: one law*.
+    """
+    require_vectors(tokens.shape[1], tokens=tokens)
+    if len(groups) != len(tokens) or not len(groups):
+        raise ValueError(
+            f"groups must name one group for every token; got {len(groups)} for {len(tokens)} "
+            "tokens: pass two arrays of one length, at least 1."
+        )
+    sizes = np.bincount(groups) if groups.min() >= 0 else np.zeros(1)
+    if not sizes.all():
+        raise ValueError(
+            f"groups must be numbered 0, 1, … without a gap; got numbers from {groups.min()} to "
+            f"{groups.max()}: renumber them, for instance with numpy.unique."
+        )
+    sums = np.zeros((len(sizes), tokens.shape[1]))
+    np.add.at(sums, groups, tokens)
+    return sums / sizes[:, None], sizes.astype(np.float64)
+
+
+def covariance_split(
+    tokens: Float[np.ndarray, "token width"], groups: Int[np.ndarray, "_"]
+) -> CovarianceSplit:
+    r"""Covariance between and within groups, which add up to that of the tokens.
+
+    Args:
+        tokens: The tokens.
+        groups: Group of every token, numbered from zero without a gap.
+
+    Raises:
+        ValueError: If a token is not finite, the groups do not fit the tokens or a number in
+            their range is not used.
+
+    Source: law of total covariance, derived in the home section.
+    Home section: *Depth and frames: one law*.
+    """
+    means, _ = group_means(tokens, groups)
+    centred = means[groups] - tokens.mean(axis=0)
+    inside = tokens - means[groups]
+    count = len(tokens)
+    return CovarianceSplit(centred.T @ centred / count, inside.T @ inside / count)
+
+
+def merged_attention(
+    tokens: Float[np.ndarray, "token width"],
+    groups: Int[np.ndarray, "_"],
+    *,
+    bilinear: Float[np.ndarray, "width width"],
+    proportional: bool,
+) -> Float[np.ndarray, "token width"]:
+    r"""Output of attention among group means, copied to the members of each group.
+
+    .. math:: y_g = \frac{\sum_h n_h\, e^{m_g^\top B m_h}\, m_h}{\sum_h n_h\, e^{m_g^\top B m_h}}
+
+    Args:
+        tokens: The tokens.
+        groups: Group of every token, numbered from zero without a gap.
+        bilinear: :math:`B`.
+        proportional: Weigh a group :math:`h` with its size :math:`n_h`, which is a bias
+            :math:`\ln n_h` on its scores. Otherwise every group weighs the same.
+
+    Raises:
+        ValueError: If the groups do not fit the tokens, a number in their range is not used, or
+            ``bilinear`` does not act on the tokens.
+
+    Source: proportional attention of Bolya et al. (arXiv 2210.09461), section 3.
+    Home section: *Depth and frames: one law*.
+    """
+    means, sizes = group_means(tokens, groups)
+    weights = sizes if proportional else None
+    return (attention_matrix(means, bilinear=bilinear, weights=weights) @ means)[groups]
+
+
+def merged_variance(
+    between: int | float | Float[np.ndarray, "*direction"],
+    within: int | float | Float[np.ndarray, "*direction"],
+    *,
+    rate: int | float,
+    depth_time: int | float | Float[np.ndarray, "*direction"],
+) -> float | Float[np.ndarray, "*direction"]:
+    r"""Variance along a direction when merged tokens contract.
+
+    .. math:: \lambda(t) = \lambda_w + \frac{\lambda_b}{1 + 2 c b \lambda_b t}
+
+    The groups stay fixed, attention is proportional to their sizes, :math:`V = -c`, and the group
+    means are Gaussian. The part within groups does not move.
+
+    Args:
+        between: :math:`\lambda_b`, variance of the group means at the start.
+        within: :math:`\lambda_w`, mean variance inside a group.
+        rate: :math:`c b`, contraction times score coefficient.
+        depth_time: :math:`t = \tau L`.
+
+    Raises:
+        ValueError: If an argument is negative or not finite.
+
+    Source: derived in the home section, proposition *Frozen within groups*.
+    Home section: *Depth and frames: one law*.
+    """
+    require_at_least("between", between, 0, fix="a variance is not negative")
+    require_at_least("within", within, 0, fix="a variance is not negative")
+    require_at_least("rate", rate, 0, fix="expansion is not covered")
+    require_at_least("depth_time", depth_time, 0, fix="start at zero")
+    return within + between / (1.0 + 2.0 * rate * between * depth_time)
+
+
+def effective_coefficient(split: CovarianceSplit) -> float:
+    r"""Rate of contraction of merged tokens over that of all tokens, at the start.
+
+    .. math:: \frac{D_{\text{eff}}}{D} = \frac{\operatorname{tr} \Sigma_b^2}
+        {\operatorname{tr} (\Sigma_b + \Sigma_w)^2}
+
+    It is the ratio of the derivatives of the variance :math:`\operatorname{tr} \Sigma` for one
+    score coefficient in all directions.
+
+    Args:
+        split: Covariance between and within groups.
+
+    Raises:
+        ValueError: If all tokens are equal.
+
+    Source: derived in the home section, proposition *Frozen within groups*.
+    Home section: *Depth and frames: one law*.
+    """
+    total = np.sum((split.between + split.within) ** 2)
+    require_positive("variance of the tokens", total, fix="equal tokens do not contract")
+    return float(np.sum(split.between**2) / total)

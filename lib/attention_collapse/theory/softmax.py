@@ -1,0 +1,50 @@
+"""Softmax averages of a finite set of tokens: what one attention layer computes."""
+
+import numpy as np
+from jaxtyping import Float
+from scipy.special import softmax
+
+from attention_collapse.theory.validation import require_square_matrices, require_vectors
+
+
+def attention_matrix(
+    tokens: Float[np.ndarray, "token width"],
+    *,
+    bilinear: Float[np.ndarray, "width width"],
+    queries: Float[np.ndarray, "query width"] | None = None,
+    weights: Float[np.ndarray, "token"] | None = None,
+) -> Float[np.ndarray, "row token"]:
+    r"""Attention of queries to tokens, rows that sum to one.
+
+    .. math:: A_{ij} = \frac{w_j \, e^{x_i^\top B y_j}}{\sum_l w_l \, e^{x_i^\top B y_l}}
+
+    Args:
+        tokens: Keys :math:`y_j`.
+        bilinear: :math:`B = W_Q^\top W_K / \sqrt{d_h}`.
+        queries: :math:`x_i`; the tokens themselves by default.
+        weights: Masses :math:`w_j` of the tokens, not negative; equal by default.
+
+    Raises:
+        ValueError: If an array is not finite or not of the token width, or a mass is negative or
+            all of them are zero.
+
+    Home section: *From particles to the mean field*.
+    """
+    width = tokens.shape[-1]
+    rows = tokens if queries is None else queries
+    require_vectors(width, tokens=tokens, queries=rows)
+    require_square_matrices(width, bilinear=bilinear)
+    scores = rows @ bilinear @ tokens.T
+    if weights is not None:
+        scores = scores + _log_mass(weights)
+    return softmax(scores, axis=-1)
+
+
+def _log_mass(weights: Float[np.ndarray, "token"]) -> Float[np.ndarray, "token"]:
+    """Logarithm of the masses, minus infinity where there is none."""
+    if not (np.all(np.isfinite(weights)) and weights.min() >= 0 and weights.max() > 0):
+        raise ValueError(
+            "weights must be finite, at least zero and not all zero; got a range of "
+            f"[{weights.min()}, {weights.max()}]: pass the masses of the tokens."
+        )
+    return np.log(weights, out=np.full_like(weights, -np.inf), where=weights > 0)
