@@ -155,15 +155,28 @@ SECOND_ORDER_SLOPE = 0.25
 DENSITY_TO_SPECTRUM = 1e-4
 # Two grids of the same kind and 1500 tokens at quantiles: h²/12 of the variance, h = variance / 30.
 DENSITY_TO_PARTICLES = 1e-3
-# Slope through six mean errors over 60 draws, each good to 10 %: 4 % in the slope over 1.5 decades.
+# Slope through six mean errors over 40 draws, each good to 12 %: .04 in the slope over 1.5 decades.
 FLUCTUATION_SLOPE = 0.1
 
 # --- collapse surface explorer ---
 
-# The response law is of a narrow cloud; a cap of angular spread .49 departs from it by the square
-# of the spread, 24 %, times a factor below one.
-EXPLORER_CLOUD = 0.2
-# Slope of those particles between 200 and 400 layers: what is left of the content term, and 1 / N.
+# The response law is of an infinite narrow cloud, the page shows 96 particles in a cap of angular
+# spread .49. Under normalisation the law departs by the square of that, .24, times a factor below
+# one. Without, it is of a flat cloud; a cap departs by a factor of about 1 + a = 1.12 with no
+# residual, and less with one.
+EXPLORER_CAP = {
+    "pre-norm": 0.09,
+    "shrinking-step": 0.09,
+    "post-norm": 0.16,
+    "averaging": 0.02,
+    "pure": 0.15,
+}
+# 400 particles spread evenly over a Gaussian of width .02: 1 / N of a cloud is not sampled.
+EXPLORER_NARROW = 0.002
+# Without a residual each layer cubes the spread, and triples the relative error of the one before.
+EXPLORER_NARROW_PURE = 0.015
+# Slope of particles in the cap between 200 and 400 layers: what is left of the content term, and
+# 1 / N.
 EXPLORER_SLOPE = 0.02
 
 # --- degenerate diffusion ---

@@ -16,7 +16,6 @@ from attention_collapse.theory.pde.finite_volume import density_flow
 from attention_collapse.theory.pde.particles import particle_flow, velocity
 from attention_collapse.theory.symbolic.mean_field import IDENTITIES, path_mean, path_velocity
 from tolerances import (
-    DENSITY_TO_PARTICLES,
     DENSITY_TO_SPECTRUM,
     FINITE_DIFFERENCE,
     FITTED_SLOPE,
@@ -243,17 +242,17 @@ def test_cells_of_the_start_give_a_cauchy_sequence():
 
 @pytest.mark.claims("thm-mean-field", "eq-fluctuation")
 def test_the_error_of_tokens_falls_like_one_over_root_n():
-    """The mean of |x| at t = 2 for 12 to 384 tokens, 1.5 decades, 60 draws each."""
+    """The mean of |x| at t = 2 for 8 to 256 tokens, 1.5 decades, 40 draws each."""
     times, generator = np.array([2.0]), np.random.default_rng(8)
     nodes, weights = quadrature_groups()
     limit = particle_flow(nodes, weights=weights, depth_times=times, **LINE)[0, :, 0]
     exact = weights @ np.abs(limit)
-    counts = 12 * 2 ** np.arange(6)
+    counts = 8 * 2 ** np.arange(6)
     errors = []
     for count in counts:
         found = [
             np.abs(particle_flow(two_groups(generator, count), depth_times=times, **LINE)).mean()
-            for _ in range(60)
+            for _ in range(40)
         ]
         errors.append(np.abs(np.array(found) - exact).mean())
     slope = np.polyfit(np.log(counts), np.log(errors), 1)[0]
@@ -296,27 +295,20 @@ def test_one_euler_step_keeps_mass_and_sign_up_to_the_stated_step():
         assert moved.min() >= -FLOAT64
 
 
+@pytest.mark.claims("prop-scheme")
+def test_values_at_edges_lie_between_the_means_of_the_cell_and_its_neighbours():
+    density = np.random.default_rng(12).uniform(size=400) ** 4
+    around = np.stack([density[:-2], density[1:-1], density[2:]])
+    for values in finite_volume._reconstruct(density):
+        assert np.all(values[1:-1] >= around.min(axis=0) - FLOAT64)
+        assert np.all(values[1:-1] <= around.max(axis=0) + FLOAT64)
+
+
 @pytest.mark.claims("exercise-positivity")
 def test_the_limiter_keeps_an_edge_from_going_negative():
     from_left, _ = finite_volume._reconstruct(np.array([6.0, 1.0, 0.0]))
     assert from_left[1] == 0.0
     assert 1 + (0.0 - 6.0) / 4 == -0.5
-
-
-@pytest.mark.claims("eq-leibniz", "eq-cells", "eq-continuity")
-def test_density_and_tokens_agree_on_the_chapters_start():
-    edges = np.linspace(-1.2, 1.8, 101)
-    centres = (edges[1:] + edges[:-1]) / 2
-    start = np.clip(1 - centres**2, 0, None) ** 3
-    start = start + np.clip(1 - ((centres - 1.1) / 0.6) ** 2, 0, None) ** 3
-    masses = start / start.sum()
-    flow = {"ends": (-1.2, 1.8), "value": -1.0, "bilinear": 1.0}
-    times = np.array([0.5, 3.0])
-    path = density_flow(masses / 0.03, depth_times=times, **flow)
-    quantiles = (np.arange(1500) + 0.5) / 1500
-    tokens = np.interp(quantiles, np.append(0.0, np.cumsum(masses)), edges)[:, None]
-    moved = particle_flow(tokens, depth_times=times, **LINE)[:, :, 0]
-    np.testing.assert_allclose(path.variance(), moved.var(axis=1), rtol=DENSITY_TO_PARTICLES)
 
 
 @pytest.mark.claims("eq-attention-operator")
@@ -357,7 +349,7 @@ def test_heads_add_up_and_so_do_their_bounds():
 
 @pytest.mark.claims("exercise-two-particles", "eq-two-tokens")
 def test_two_tokens_take_the_time_of_the_integral():
-    times = np.array([0.5, 4.0, 200.0, 8000.0])
+    times = np.array([0.5, 4.0, 20.0, 640.0])
     moved = particle_flow(np.array([[1.2], [-1.2]]), depth_times=times, **LINE)
     square = moved[:, 0, 0] ** 2
     for time, u in zip(times[:2], square[:2], strict=True):

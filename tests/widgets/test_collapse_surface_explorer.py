@@ -7,9 +7,15 @@ import numpy as np
 import pytest
 
 from attention_collapse.figures.collapse_surface_explorer import relative_spread
-from attention_collapse.theory import frames
+from attention_collapse.theory import frames, layers
 from attention_collapse.widgets.collapse_surface_explorer import SCHEMES, CollapseSurfaceExplorer
-from tolerances import EXPLORER_CLOUD, EXPLORER_SLOPE, FLOAT64
+from tolerances import (
+    EXPLORER_CAP,
+    EXPLORER_NARROW,
+    EXPLORER_NARROW_PURE,
+    EXPLORER_SLOPE,
+    FLOAT64,
+)
 
 STATE_BUDGET = 100_000  # bytes of JSON on a page
 
@@ -19,6 +25,17 @@ def slope(spread, step):
     last = len(spread) - 1
     time = 1 + step * np.array([last // 2, last])
     return np.diff(np.log(spread[[last // 2, last]]))[0] / np.diff(np.log(time))[0]
+
+
+def narrow_cloud(*, curved, count=400, width=0.02, sharpness=0.4):
+    """Particles spread evenly over a Gaussian, on the sphere or flat, and their temperature."""
+    order = np.arange(count)
+    angle = np.pi * (3 - np.sqrt(5)) * order
+    radius = np.sqrt(-2 * np.log((order + 0.5) / count))
+    plane = radius[:, None] * np.column_stack([np.cos(angle), np.sin(angle)])
+    flat = np.column_stack([width * (plane - plane.mean(axis=0)), np.ones(count)])
+    tokens = layers.normalise(flat) if curved else flat
+    return {"tokens": tokens.tolist(), "temperature": sharpness / width**2}
 
 
 class TestState:
@@ -94,7 +111,25 @@ class TestLaw:
         spread, law = relative_spread(explorer.particles()), explorer.law()
         seen = spread > 1e-6  # below, post-norm and no residual approach rounding
         assert len(spread) == len(law) == 101
-        np.testing.assert_allclose(law[seen], spread[seen], rtol=EXPLORER_CLOUD)
+        np.testing.assert_allclose(law[seen], spread[seen], rtol=EXPLORER_CAP[scheme])
+
+    @pytest.mark.parametrize("scheme", SCHEMES)
+    @pytest.mark.parametrize("count", [64, 4096])
+    def test_law_is_that_of_many_particles_in_a_narrow_cloud(self, scheme, count):
+        cloud = narrow_cloud(curved=scheme not in ("averaging", "pure"))
+        explorer = CollapseSurfaceExplorer(scheme=scheme, frames=count, depth=40, **cloud)
+        spread, law = relative_spread(explorer.particles()), explorer.law()
+        seen = spread > 1e-6
+        bound = EXPLORER_NARROW_PURE if scheme == "pure" else EXPLORER_NARROW
+        np.testing.assert_allclose(law[seen], spread[seen], rtol=bound)
+
+    def test_law_without_normalisation_is_too_large_from_a_cap(self):
+        """There the first scores are cosines: one layer returns a / (1 + a), not a."""
+        cloud = narrow_cloud(curved=True)
+        explorer = CollapseSurfaceExplorer(scheme="pure", frames=4096, depth=1, **cloud)
+        explorer.dilution_frames = 1.0
+        ratio = explorer.law()[1] / relative_spread(explorer.particles())[1]
+        assert ratio == pytest.approx(1 + explorer.sharpness, rel=EXPLORER_NARROW)
 
     @pytest.mark.parametrize("count", [8, 64, 512, 4096])
     def test_particles_fall_with_the_exponent(self, count):

@@ -10,8 +10,8 @@ from attention_collapse.theory.validation import require_square_matrices, requir
 def attention_matrix(
     tokens: Float[np.ndarray, "token width"],
     *,
-    bilinear: Float[np.ndarray, "width width"],
-    queries: Float[np.ndarray, "query width"] | None = None,
+    bilinear: Float[np.ndarray, "_ _"],
+    queries: Float[np.ndarray, "query _"] | None = None,
     weights: Float[np.ndarray, "token"] | None = None,
 ) -> Float[np.ndarray, "row token"]:
     r"""Attention of queries to tokens, rows that sum to one.

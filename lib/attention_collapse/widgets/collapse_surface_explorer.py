@@ -16,6 +16,7 @@ WIDTH = 0.5  # of the cloud in the plane from which its tokens are put on the sp
 SMALLEST_WEIGHT = 0.05
 SHRINKING_STEP = "shrinking-step"
 SCHEMES = ("pre-norm", "post-norm", "averaging", "pure", SHRINKING_STEP)
+NORMALISED = ("pre-norm", "post-norm")  # layers whose dot products are cosines
 
 _START = {"scheme": "pre-norm", "depth": 100, "dilution_frames": 64.0, "other_weight": 1.0}
 PRESETS = [
@@ -120,12 +121,20 @@ class CollapseSurfaceExplorer(BookWidget):
         return np.stack([layers.attended(state, scheme=update["scheme"]) for state in states])
 
     def law(self) -> Float[np.ndarray, "depth"]:
-        """Spread after 0, 1, …, ``depth`` layers by the response law, relative to its start."""
+        r"""Spread after 0, 1, …, ``depth`` layers by the response law, relative to its start.
+
+        Layers that normalise score with cosines, and the law is of a narrow cap. The others score
+        with plain dot products, and the law is of a flat cloud: from a cap, where the first
+        scores are cosines too, it is too large, by a factor of about :math:`1 + a` for ``pure``
+        with many frames and less for ``averaging``.
+        """
+        update = self._update
         return layers.response_law(
-            **self._update,
+            **update,
             sharpness=self.sharpness,
             match_share=self.match_share,
             layers=self.depth,
+            cosine_scores=update["scheme"] in NORMALISED,
         )
 
     def poster(self) -> bytes:
@@ -196,7 +205,7 @@ class CollapseSurfaceExplorer(BookWidget):
             raise StateError(
                 f"{name} must leave the sharpness, temperature times half the variance of the "
                 f"tokens, at least 0 and below 1; got {temperature * spread / 2:.3g}: beyond, the "
-                "closure grows where particles do not."
+                "law without normalisation grows where particles do not."
             )
         return value
 

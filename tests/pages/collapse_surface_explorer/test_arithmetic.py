@@ -5,7 +5,11 @@ import pytest
 
 from attention_collapse.figures.collapse_surface_explorer import relative_spread
 from attention_collapse.theory import layers
-from attention_collapse.widgets.collapse_surface_explorer import SCHEMES, CollapseSurfaceExplorer
+from attention_collapse.widgets.collapse_surface_explorer import (
+    NORMALISED,
+    SCHEMES,
+    CollapseSurfaceExplorer,
+)
 from tolerances import PAGE_ARITHMETIC
 
 UPDATES = ("pre-norm", "post-norm", "averaging", "pure")
@@ -36,6 +40,7 @@ def test_response_law_equals_library(open_explorer, scheme):
         given = {"scheme": scheme, "step": step, "sharpness": sharpness, "matchShare": share}
         (found,) = explorer.call(("responseLaw", given, 300))
         options = {"step": step, "sharpness": sharpness, "match_share": share}
+        options["cosine_scores"] = scheme in NORMALISED
         assert_equal(found, layers.response_law(scheme, layers=300, **options))
 
 

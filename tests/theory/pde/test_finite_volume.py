@@ -144,6 +144,7 @@ def test_the_error_is_of_second_order_in_the_width_of_the_cells():
     assert slope == pytest.approx(-2, abs=SECOND_ORDER_SLOPE)
 
 
+@pytest.mark.claims("eq-leibniz", "eq-cells", "eq-continuity")
 def test_density_and_particles_agree_for_a_start_that_is_not_gaussian():
     """1500 particles at the quantiles of the start."""
     times = np.array([0.5, 2.0, 10.0])

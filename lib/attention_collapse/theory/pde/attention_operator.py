@@ -10,7 +10,7 @@ def attention_operator(
     nodes: Float[np.ndarray, "node width"],
     weights: Float[np.ndarray, "node"],
     *,
-    bilinear: Float[np.ndarray, "width width"],
+    bilinear: Float[np.ndarray, "_ _"],
 ) -> Float[np.ndarray, "kept kept"]:
     r"""Attention on :math:`L^2(\mu)` as a matrix, for a law given by nodes and masses.
 
@@ -43,7 +43,7 @@ def operator_singular_values(
     nodes: Float[np.ndarray, "node width"],
     weights: Float[np.ndarray, "node"],
     *,
-    bilinear: Float[np.ndarray, "width width"],
+    bilinear: Float[np.ndarray, "_ _"],
 ) -> Float[np.ndarray, "value"]:
     """Singular values of the attention operator of a law, descending.
 

@@ -18,9 +18,9 @@ _LARGEST = 1e100  # size of a token whose scores are still far from overflow
 def velocity(
     tokens: Float[np.ndarray, "token width"],
     *,
-    value: Float[np.ndarray, "width width"],
-    bilinear: Float[np.ndarray, "width width"],
-    queries: Float[np.ndarray, "query width"] | None = None,
+    value: Float[np.ndarray, "_ _"],
+    bilinear: Float[np.ndarray, "_ _"],
+    queries: Float[np.ndarray, "query _"] | None = None,
     weights: Float[np.ndarray, "token"] | None = None,
 ) -> Float[np.ndarray, "row width"]:
     r"""What attention adds to queries, the velocity field of a discrete measure.
@@ -50,8 +50,8 @@ def velocity(
 def particle_flow(
     tokens: Float[np.ndarray, "token width"],
     *,
-    value: Float[np.ndarray, "width width"],
-    bilinear: Float[np.ndarray, "width width"],
+    value: Float[np.ndarray, "_ _"],
+    bilinear: Float[np.ndarray, "_ _"],
     depth_times: Float[np.ndarray, "time"],
     weights: Float[np.ndarray, "token"] | None = None,
 ) -> Float[np.ndarray, "time token width"]:

@@ -26,6 +26,9 @@ const FACTORS = {
   "pre-norm": (g, step, r) => (r + step * g) / (r + step),
 };
 
+/** Layers whose scores are cosines. */
+const NORMALISED = ["pre-norm", "post-norm"];
+
 /** What attention reads: the directions of the tokens under pre-norm, else the tokens. */
 export const attended = (tokens, scheme) => (scheme === "pre-norm" ? normalised(tokens) : tokens);
 
@@ -70,12 +73,17 @@ export function cloudSpread(tokens) {
   return Math.sqrt(deviations.reduce((sum, each) => sum + dot(each, each), 0) / tokens.length);
 }
 
-/** Spread after 0, 1, …, `layers` layers relative to its start: `response_law`, one direction. */
+/**
+ * Spread after 0, 1, …, `layers` layers relative to its start: `response_law` for one direction and
+ * the scores of `attentionLayer`, which are cosines under pre-norm and post-norm.
+ */
 export function responseLaw({ scheme, step, sharpness, matchShare }, layers) {
   const spreads = [1];
   for (let layer = 0; layer < layers; layer++) {
     const present = spreads[layer];
-    const returned = matchShare + (1 - matchShare) * sharpness * present ** 2;
+    const flat = sharpness * present ** 2;
+    const content = NORMALISED.includes(scheme) ? flat / (1 + flat) : flat;
+    const returned = matchShare + (1 - matchShare) * content;
     spreads.push(present * FACTORS[scheme](returned, step, 1 + layer * step));
   }
   return spreads;
