@@ -55,7 +55,7 @@ def limit(fixture: Fixture, key: str, dtype: torch.dtype) -> float:
 
 def largest_position(fixture: Fixture) -> int:
     """The largest rotary position, from the positions or the patch grid; 0 without rotation."""
-    if not fixture.settings["rope_freq"] or fixture.settings["rope_freq"] < 0:
+    if (fixture.settings.get("rope_freq") or 0) <= 0:
         return 0
     inputs = fixture.inputs(torch.float64)
     if "images" in inputs:

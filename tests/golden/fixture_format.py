@@ -7,7 +7,9 @@ from typing import Any
 
 import torch
 from safetensors.torch import load_file
-from torch import Tensor
+from torch import Tensor, nn
+
+from golden.settings_outputs import OUTPUTS_IN_SETTINGS
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,8 @@ class Fixture:
 
     def outputs(self) -> dict[str, Tensor]:
         """The reference's outputs without their prefix, in their stored type."""
+        if self.kind in OUTPUTS_IN_SETTINGS:
+            return OUTPUTS_IN_SETTINGS[self.kind](self.settings)
         tensors = self._io().items()
         return {key.removeprefix("out."): value for key, value in tensors if key.startswith("out.")}
 
@@ -43,6 +47,12 @@ class Fixture:
         source = self.settings.get("state_from", self.name)
         state = load_file(self.folder / f"{source}.state.safetensors")
         return {key: _cast(value, dtype) for key, value in state.items()}
+
+    def load(self, network: nn.Module, dtype: torch.dtype) -> nn.Module:
+        """The network in ``dtype`` with the fixture's weights, which must match by name."""
+        network = network.to(dtype)
+        network.load_state_dict(self.state(dtype), strict=True)
+        return network
 
     def reference_rounding(self, key: str) -> float | None:
         """How far the reference in float32 is from itself in float64, where the fixture says so."""

@@ -2,20 +2,24 @@
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from attention_collapse.vggt import (
     Aggregator,
     AggregatorConfig,
     Attention,
     Block,
+    PatchEncoderConfig,
     RotaryTable,
     rotary_table,
     rotate,
 )
+from golden import reproduction_geometry, reproduction_heads, reproduction_model
 from golden.fixture_format import Fixture
+from golden.reproduction_heads import patch_encoder_config, patch_encoder_outputs
 
 Tensors = dict[str, Tensor]
 
@@ -32,7 +36,7 @@ def rope(fixture: Fixture, dtype: torch.dtype) -> Tensors:
 def attention(fixture: Fixture, dtype: torch.dtype) -> Tensors:
     width, heads = fixture.settings["dim"], fixture.settings["num_heads"]
     layer = Attention(width, heads, **_attention_settings(fixture), generator=torch.Generator())
-    return _by_entry(fixture, dtype, partial(_run_attention, _load(layer, fixture, dtype)))
+    return _by_entry(fixture, dtype, partial(_run_attention, fixture.load(layer, dtype)))
 
 
 def _run_attention(layer: Attention, x: Tensor, table: RotaryTable | None) -> Tensors:
@@ -59,7 +63,7 @@ def block(fixture: Fixture, dtype: torch.dtype) -> Tensors:
         **_attention_settings(fixture),
         generator=torch.Generator(),
     )
-    return _by_entry(fixture, dtype, partial(_run_block, _load(layer, fixture, dtype)))
+    return _by_entry(fixture, dtype, partial(_run_block, fixture.load(layer, dtype)))
 
 
 def _run_block(layer: Block, x: Tensor, table: RotaryTable | None) -> Tensors:
@@ -70,7 +74,7 @@ def _run_block(layer: Block, x: Tensor, table: RotaryTable | None) -> Tensors:
 
 def aggregator(fixture: Fixture, dtype: torch.dtype) -> Tensors:
     network = Aggregator(aggregator_config(fixture), generator=torch.Generator())
-    _load(network, fixture, dtype)
+    fixture.load(network, dtype)
     outputs: Tensors = {}
     for key, images in fixture.inputs(dtype).items():
         # Further images, named "images.suffix", run through the same weights.
@@ -82,6 +86,9 @@ def aggregator(fixture: Fixture, dtype: torch.dtype) -> Tensors:
         outputs[f"intermediate_last{suffix}"] = stream
         outputs[f"patch_tokens{suffix}"] = seen["patch_embedding.output"]
         outputs[f"patch_start_idx{suffix}"] = torch.tensor([result.layout.special])
+        if network.config.patch_encoder is not None:
+            encoder = patch_encoder_outputs(network, images)
+            outputs |= {f"{name}{suffix}": value for name, value in encoder.items()}
     return outputs
 
 
@@ -99,7 +106,14 @@ def aggregator_config(fixture: Fixture) -> AggregatorConfig:
         qk_norm=settings.get("qk_norm", True),
         order=tuple(settings["aa_order"]),
         group_size=settings["aa_block_size"],
+        patch_encoder=_patch_encoder(settings),
     )
+
+
+def _patch_encoder(settings: dict[str, Any]) -> PatchEncoderConfig | None:
+    if settings["patch_embed"] == "conv":
+        return None
+    return patch_encoder_config(settings["vit"], settings)
 
 
 REPRODUCTIONS: dict[str, Callable[[Fixture, torch.dtype], Tensors]] = {
@@ -107,16 +121,12 @@ REPRODUCTIONS: dict[str, Callable[[Fixture, torch.dtype], Tensors]] = {
     "attention": attention,
     "block": block,
     "aggregator": aggregator,
+    **reproduction_heads.REPRODUCTIONS,
+    **reproduction_geometry.REPRODUCTIONS,
+    **reproduction_model.REPRODUCTIONS,
 }
 
 NOT_YET_BUILT = {
-    "camera": "the camera head",
-    "dpt": "the dense heads",
-    "vit": "the ViT patch embedding",
-    "pose": "the pose encoding",
-    "unproject": "depth to world points",
-    "preprocess_sizes": "the image loaders",
-    "vggt_full_model_state_dict": "the full model",
     "fast_block": "FastVGGT's block",
     "fast_merge": "FastVGGT's merging",
     "tome_block": "ToMe's block",
@@ -128,19 +138,11 @@ NOT_YET_BUILT = {
 
 def missing_part(fixture: Fixture) -> str | None:
     """The part of the package that this fixture waits for, if it is not built yet."""
-    if fixture.kind == "aggregator" and fixture.settings["patch_embed"] != "conv":
-        return NOT_YET_BUILT["vit"]
     return NOT_YET_BUILT.get(fixture.kind)
 
 
 def _attention_settings(fixture: Fixture) -> dict[str, bool]:
     return {key: fixture.settings.get(key, True) for key in ("qk_norm", "qkv_bias", "proj_bias")}
-
-
-def _load(network: nn.Module, fixture: Fixture, dtype: torch.dtype) -> nn.Module:
-    network = network.to(dtype)
-    network.load_state_dict(fixture.state(dtype), strict=True)
-    return network
 
 
 def _by_entry(

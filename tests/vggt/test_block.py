@@ -1,10 +1,13 @@
 import math
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
 
+import tolerances
 from attention_collapse.vggt import Block, LayerScale, rotary_table
 from tolerances import FLOAT64_NETWORK
 
@@ -14,14 +17,22 @@ COMPILE_WHOLE = """
 import torch
 from attention_collapse.tokens import TokenLayout
 from attention_collapse.vggt import Block, rotary_table
+from attention_collapse.vggt.precision import cast_linear_weights
+from tolerances import COMPILED
 
 generator = torch.Generator().manual_seed(0)
-block = Block(16, 2, generator=generator)
 layout = TokenLayout(frames=2, rows=2, columns=3)
 table = rotary_table(torch.from_numpy(layout.positions()), dim=8)
-tokens = torch.randn(1, layout.count, 16, generator=generator)
-compiled = torch.compile(block, fullgraph=True, backend="aot_eager")
-torch.testing.assert_close(compiled(tokens, rotary=table), block(tokens, rotary=table))
+of_frames = torch.randn(2, layout.per_frame, 16, generator=generator)
+of_scene = of_frames.reshape(1, layout.count, 16)
+for dtype, limit in COMPILED.items():
+    block = Block(16, 2, layer_scale=1.0, generator=generator)
+    cast_linear_weights(block, getattr(torch, dtype))
+    compiled = torch.compile(block, fullgraph=True, backend="aot_eager")
+    for tokens, chunk in ((of_frames, None), (of_scene, None), (of_scene, layout.per_frame)):
+        expected = block(tokens, rotary=table, query_chunk=chunk)
+        actual = compiled(tokens, rotary=table, query_chunk=chunk)
+        torch.testing.assert_close(actual, expected, rtol=0, atol=limit)
 """
 
 
@@ -130,6 +141,10 @@ def test_a_layer_scale_that_is_not_finite_is_refused(generator, value):
 def test_block_compiles_to_one_graph():
     # In a process of its own: the suite's type checks are no part of the graph.
     run = subprocess.run(
-        [sys.executable, "-c", COMPILE_WHOLE], capture_output=True, text=True, check=False
+        [sys.executable, "-c", COMPILE_WHOLE],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"PYTHONPATH": str(Path(tolerances.__file__).parent)},
     )
     assert run.returncode == 0, run.stderr

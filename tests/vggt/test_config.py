@@ -3,7 +3,8 @@ import math
 
 import pytest
 
-from attention_collapse.vggt import AggregatorConfig
+from attention_collapse.vggt.config import AggregatorConfig
+from attention_collapse.vggt.patch_encoder import PatchEncoderConfig
 
 
 def test_the_defaults_are_the_sizes_of_vggt():
@@ -28,10 +29,10 @@ def test_an_order_without_both_kinds_is_refused(order):
 @pytest.mark.parametrize(
     ("sizes", "message"),
     [
-        ({"depth": 0}, "depth must be at least 1, got 0; VGGT uses 24"),
-        ({"registers": -1}, "registers must be at least 0, got -1; VGGT uses 4"),
-        ({"patch_size": 0}, "patch_size must be at least 1, got 0; VGGT uses 14"),
-        ({"group_size": 0}, "group_size must be at least 1, got 0; VGGT uses 1"),
+        ({"depth": 0}, "depth must be an integer of at least 1, got 0; VGGT uses 24"),
+        ({"registers": -1}, "registers must be an integer of at least 0, got -1; VGGT uses 4"),
+        ({"patch_size": 0}, "patch_size must be an integer of at least 1, got 0; VGGT uses 14"),
+        ({"group_size": 0}, "group_size must be an integer of at least 1, got 0; VGGT uses 1"),
         ({"group_size": 5}, "multiple of group_size, got depth 24 and group_size 5; with"),
         ({"width": 1000}, "multiple of the heads, got width 1000 and 16 heads; VGGT has"),
         ({"heads": 0}, "multiple of the heads, got width 1024 and 0 heads"),
@@ -54,3 +55,11 @@ def test_sizes_that_do_not_fit_are_refused(sizes, message):
 
 def test_a_head_dimension_of_6_is_fine_without_rotary_positions():
     assert AggregatorConfig(width=96, rotary_base=None).rotary_base is None
+
+
+@pytest.mark.parametrize("sizes", [{"width": 512}, {"patch_size": 7}])
+def test_a_patch_encoder_of_other_sizes_is_refused(sizes):
+    name, value = next(iter(sizes.items()))
+    message = f"patch encoder must have the aggregator's {name}, got {value} and .*; its tokens"
+    with pytest.raises(ValueError, match=message):
+        AggregatorConfig(patch_encoder=PatchEncoderConfig(**sizes))

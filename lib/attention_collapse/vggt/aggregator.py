@@ -2,24 +2,31 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from attention_collapse.tokens import TokenLayout
-from attention_collapse.vggt.attention import Observe, scoped
+from attention_collapse.vggt.aggregator_input import (
+    check_frame_chunk,
+    image_layout,
+    kept_layers,
+)
 from attention_collapse.vggt.block import Block
+from attention_collapse.vggt.chunks import in_chunks
 from attention_collapse.vggt.config import AggregatorConfig
+from attention_collapse.vggt.observation import BLOCK_POINTS, Observe, check_watched, scoped
 from attention_collapse.vggt.patch_embedding import PatchEmbedding
+from attention_collapse.vggt.patch_encoder import PatchEncoder
+from attention_collapse.vggt.reduction import Reducer
+from attention_collapse.vggt.residual_streams import ResidualStreams
 from attention_collapse.vggt.rope import RotaryTable, rotary_table
 
 # Per-channel mean and standard deviation of ImageNet's pixels in [0, 1], as VGGT was trained with.
 PIXEL_MEAN = (0.485, 0.456, 0.406)
 PIXEL_STD = (0.229, 0.224, 0.225)
-
-# Pixels may leave [0, 1] by this much: the rounding of a resize or of a short number format.
-PIXEL_TOLERANCE = 1e-3
 
 # First scale of the camera and register tokens: close to zero, yet not equal to each other.
 SPECIAL_TOKEN_STD = 1e-6
@@ -31,20 +38,32 @@ class AggregatorOutput:
 
     Args:
         layers: By layer, the residual streams after its frame block (first half of the channels)
-            and after its global block (second half), for the layers that were asked for.
+            and after its global block (second half), for the layers that were asked for. Each is
+            joined when it is read, ``[scene frame token two_width]``.
         layout: Where each token of a scene sits.
 
     Home section: *The phenomenon*.
     """
 
-    layers: dict[int, Float[Tensor, "scene frame token two_width"]]
+    layers: ResidualStreams
     layout: TokenLayout
+
+
+@dataclass(frozen=True)
+class _Pass:
+    """What every block of one forward is given beside the tokens."""
+
+    layout: TokenLayout
+    rotary: RotaryTable | None
+    observe: Observe | None
+    reducer: Reducer | None
+    frame_chunk: int | None
 
 
 class Aggregator(nn.Module):
     r"""Residual streams of all frames of a scene, by alternating attention.
 
-    Each image is normalised and cut into patch tokens, which follow the frame's special tokens.
+    Each image is normalised and turned into patch tokens, which follow the frame's special tokens.
     The first frame has special tokens of its own and all other frames share a second set; nothing
     else tells frames apart, so the result is equivariant to permutations of frames
     :math:`2, \dots, S`. A frame block mixes the tokens of one frame, a global block those of all
@@ -54,6 +73,9 @@ class Aggregator(nn.Module):
     ``frame_blocks``, ``global_blocks``. First weights, in float32 on the CPU: linear maps and
     convolutions :math:`\mathcal{N}(0, 1/\text{inputs})`, special tokens
     :math:`\mathcal{N}(0, 10^{-12})`, biases 0, norms 1 and 0, residual scales ``layer_scale``.
+
+    The residual stream and the norms compute in the type of the special tokens, and each linear
+    map in the type of its weights, which ``cast_linear_weights`` makes shorter.
 
     Args:
         config: Sizes.
@@ -68,11 +90,9 @@ class Aggregator(nn.Module):
     def __init__(self, config: AggregatorConfig, *, generator: torch.Generator) -> None:
         super().__init__()
         self.config = config
-        self.register_buffer("pixel_mean", torch.tensor(PIXEL_MEAN).view(3, 1, 1), persistent=False)
-        self.register_buffer("pixel_std", torch.tensor(PIXEL_STD).view(3, 1, 1), persistent=False)
-        self.patch_embed = PatchEmbedding(
-            config.width, patch_size=config.patch_size, generator=generator
-        )
+        self.register_buffer("pixel_mean", _per_channel(PIXEL_MEAN), persistent=False)
+        self.register_buffer("pixel_std", _per_channel(PIXEL_STD), persistent=False)
+        self.patch_embed = _patch_embedding(config, generator)
         self.frame_blocks = _blocks(config, generator)
         self.global_blocks = _blocks(config, generator)
         self.camera_token = _special_tokens(1, config.width, generator)
@@ -84,47 +104,79 @@ class Aggregator(nn.Module):
         *,
         observe: Observe | None = None,
         keep: Sequence[int] | None = None,
+        reducer: Reducer | None = None,
+        frame_chunk: int | None = None,
     ) -> AggregatorOutput:
         """The residual streams after the layers in ``keep``.
 
+        The device is waited for only before the first frame block, where the pixels are checked
+        and the tables of positions copied.
+
         Args:
             images: Pixels in [0, 1], ``[scene frame 3 height width]``, the sides multiples of the
-                patch size; converted to the type of the weights. The first frame of a scene is
-                its reference frame.
+                patch size; converted to the type of the special tokens. The first frame of a scene
+                is its reference frame.
             observe: Called with every observation point as the forward reaches it:
                 ``patch_embedding.output`` ``[scene*frame patch width]``, and for both kinds and
                 every layer the points of ``Block``, as in ``frame.07.attention.query`` or
                 ``global.07.output``. Tensors of frame blocks have ``scene*frame`` entries along
                 their first axis; those of global blocks have one entry for each scene and the
-                tokens of all frames end to end.
+                tokens of all frames end to end. A ``Watch`` sees the points that it names.
             keep: Layers to return, counted from 0; ``None`` returns all. No other layer is stored.
+            reducer: Decides in every global block which tokens attention runs on.
+            frame_chunk: Frames at a time that pass through the layers, beside the keys and values
+                of all. It bounds the memory, and the result is the same up to rounding. Blocks
+                that are observed or reduced take all frames at once, but for their MLP.
 
         Raises:
             ValueError: The images have a wrong shape or type, no scene, no frame, a side that is
                 not a multiple of the patch size, or a pixel that is not finite or not in [0, 1];
-                or ``keep`` names a layer that does not exist.
+                ``keep`` or a ``Watch`` names what does not exist; or ``frame_chunk`` is below 1.
         """
-        layout = _image_layout(images, self.config)
-        kept = _kept_layers(keep, self.config.depth)
-        tokens = self._embed(images, observe)
-        layers = self._alternate(tokens, self._rotary(layout), kept, observe)
-        return AggregatorOutput(layers, layout)
+        layout = image_layout(images, self.config)
+        kept = kept_layers(keep, self.config.depth)
+        check_frame_chunk(frame_chunk)
+        check_watched(observe, observation_points(self.config))
+        shared = _Pass(layout, self._rotary(layout), observe, reducer, frame_chunk)
+        return AggregatorOutput(self._alternate(images, shared, kept), layout)
 
-    def _embed(
+    def _alternate(
         self,
         images: Float[Tensor, "scene frame 3 image_height image_width"],
-        observe: Observe | None,
+        shared: _Pass,
+        kept: frozenset[int],
+    ) -> ResidualStreams:
+        tokens = self._embed(images, shared)
+        streams = {}
+        for start in range(0, self.config.depth, self.config.group_size):
+            group = range(start, start + self.config.group_size)
+            for kind in self.config.order:
+                for layer in group:
+                    tokens = self._mix(kind, layer, tokens, shared)
+                    if layer in kept:
+                        streams[kind, layer] = tokens
+        return ResidualStreams(
+            {layer: (streams["frame", layer], streams["global", layer]) for layer in kept}
+        )
+
+    def _embed(
+        self, images: Float[Tensor, "scene frame 3 image_height image_width"], shared: _Pass
     ) -> Float[Tensor, "scene frame token width"]:
         scenes, frames = images.shape[:2]
-        pixels = (images.to(self.pixel_mean.dtype) - self.pixel_mean) / self.pixel_std
-        patches = self.patch_embed(pixels.flatten(0, 1))
-        if observe is not None:
-            observe("patch_embedding.output", patches)
+        patches = in_chunks(self._patches, images.flatten(0, 1), shared.frame_chunk, dim=0)
+        if shared.observe is not None:
+            shared.observe("patch_embedding.output", patches)
         special = torch.cat((self.camera_token, self.register_token), dim=2)
         first, other = special.split(1, dim=1)
         by_frame = torch.cat((first, other.expand(-1, frames - 1, -1, -1)), dim=1)
         by_scene = by_frame.expand(scenes, -1, -1, -1)
         return torch.cat((by_scene, patches.unflatten(0, (scenes, frames))), dim=2)
+
+    def _patches(
+        self, images: Float[Tensor, "image 3 image_height image_width"]
+    ) -> Float[Tensor, "image patch width"]:
+        pixels = images.to(self.pixel_mean.dtype)
+        return self.patch_embed((pixels - self.pixel_mean) / self.pixel_std)
 
     def _rotary(self, layout: TokenLayout) -> RotaryTable | None:
         """The one table of a forward: every block and every frame reads it."""
@@ -138,42 +190,72 @@ class Aggregator(nn.Module):
             device=self.camera_token.device,
         )
 
-    def _alternate(
-        self,
-        tokens: Float[Tensor, "scene frame token width"],
-        rotary: RotaryTable | None,
-        kept: frozenset[int],
-        observe: Observe | None,
-    ) -> dict[int, Float[Tensor, "scene frame token two_width"]]:
-        layers = {}
-        for start in range(0, self.config.depth, self.config.group_size):
-            group = range(start, start + self.config.group_size)
-            streams = {}
-            for kind in self.config.order:
-                for layer in group:
-                    tokens = self._mix(kind, layer, tokens, rotary, observe)
-                    if layer in kept:
-                        streams[kind, layer] = tokens
-            for layer in sorted(kept.intersection(group)):
-                halves = streams["frame", layer], streams["global", layer]
-                layers[layer] = torch.cat(halves, dim=-1)
-        return layers
-
     def _mix(
         self,
         kind: str,
         layer: int,
         tokens: Float[Tensor, "scene frame token width"],
-        rotary: RotaryTable | None,
-        observe: Observe | None,
+        shared: _Pass,
     ) -> Float[Tensor, "scene frame token width"]:
-        if kind == "frame":
-            block, sequences = self.frame_blocks[layer], tokens.flatten(0, 1)
-        else:
-            block, sequences = self.global_blocks[layer], tokens.flatten(1, 2)
-        watch = scoped(observe, f"{kind}.{layer:02d}")
-        mixed = block(sequences, rotary=rotary, observe=watch)
-        return mixed.reshape(tokens.shape)
+        watch = scoped(shared.observe, f"{kind}.{layer:02d}")
+        mix = self._mix_frames if kind == "frame" else self._mix_scenes
+        return mix(layer, tokens, shared, watch).reshape(tokens.shape)
+
+    def _mix_frames(
+        self,
+        layer: int,
+        tokens: Float[Tensor, "scene frame token width"],
+        shared: _Pass,
+        watch: Observe | None,
+    ) -> Float[Tensor, "image token width"]:
+        block = partial(self.frame_blocks[layer], rotary=shared.rotary, observe=watch)
+        chunk = shared.frame_chunk if watch is None else None
+        return in_chunks(block, tokens.flatten(0, 1), chunk, dim=0)
+
+    def _mix_scenes(
+        self,
+        layer: int,
+        tokens: Float[Tensor, "scene frame token width"],
+        shared: _Pass,
+        watch: Observe | None,
+    ) -> Float[Tensor, "scene frames_token width"]:
+        layout, reducer, chunk = shared.layout, shared.reducer, shared.frame_chunk
+        return self.global_blocks[layer](
+            tokens.flatten(1, 2),
+            rotary=shared.rotary,
+            observe=watch,
+            reduce=None if reducer is None else partial(reducer, layer=layer, layout=layout),
+            query_chunk=None if chunk is None else chunk * layout.per_frame,
+        )
+
+
+def observation_points(config: AggregatorConfig) -> frozenset[str]:
+    """The name of every point where a caller can look inside an aggregator.
+
+    Home section: *The phenomenon*.
+    """
+    blocks = {
+        f"{kind}.{layer:02d}.{point}"
+        for kind in ("frame", "global")
+        for layer in range(config.depth)
+        for point in BLOCK_POINTS
+    }
+    return frozenset(blocks | {"patch_embedding.output"})
+
+
+def _per_channel(values: tuple[float, ...]) -> Float[Tensor, "3 1 1"]:
+    # No checkpoint holds these numbers, so a network made on the meta device has them too.
+    device = torch.get_default_device()
+    place = torch.device("cpu") if device.type == "meta" else device
+    return torch.tensor(values, device=place).view(3, 1, 1)
+
+
+def _patch_embedding(
+    config: AggregatorConfig, generator: torch.Generator
+) -> PatchEmbedding | PatchEncoder:
+    if config.patch_encoder is not None:
+        return PatchEncoder(config.patch_encoder, generator=generator)
+    return PatchEmbedding(config.width, patch_size=config.patch_size, generator=generator)
 
 
 def _blocks(config: AggregatorConfig, generator: torch.Generator) -> nn.ModuleList:
@@ -194,57 +276,3 @@ def _special_tokens(slots: int, width: int, generator: torch.Generator) -> nn.Pa
     """Two sets of ``slots`` tokens: the first for frame 0, the second for every other frame."""
     tokens = torch.empty(1, 2, slots, width)
     return nn.Parameter(tokens.normal_(std=SPECIAL_TOKEN_STD, generator=generator))
-
-
-def _image_layout(images: Tensor, config: AggregatorConfig) -> TokenLayout:
-    shape = tuple(images.shape)
-    if len(shape) != 5 or shape[2] != 3:
-        raise ValueError(
-            f"images must have the axes [scene, frame, 3, height, width], got shape {shape}; "
-            "a single scene enters as images[None]"
-        )
-    if 0 in shape[:2]:
-        raise ValueError(
-            f"images must hold at least one scene and one frame, got shape {shape}; "
-            "pass one image or more"
-        )
-    if not images.is_floating_point():
-        raise ValueError(
-            f"images must be floating-point numbers in [0, 1], got {images.dtype}; "
-            "divide 8-bit pixels by 255"
-        )
-    _, frames, _, height, width = shape
-    layout = TokenLayout.from_image(
-        frames, height, width, patch_size=config.patch_size, special=1 + config.registers
-    )
-    _require_pixels(images)
-    return layout
-
-
-def _require_pixels(images: Float[Tensor, "scene frame 3 image_height image_width"]) -> None:
-    # One pass and one transfer from the device: a NaN goes through the reduction.
-    low, high = torch.stack(images.detach().aminmax()).tolist()
-    if low >= -PIXEL_TOLERANCE and high <= 1 + PIXEL_TOLERANCE:
-        return
-    not_finite = int((~images.isfinite()).sum())
-    if not_finite:
-        raise ValueError(
-            f"every pixel must be finite, got {not_finite} that are NaN or infinite; "
-            "replace them first"
-        )
-    raise ValueError(
-        f"pixels must lie in [0, 1], got {low:.4g} to {high:.4g}; divide 8-bit pixels by 255, and "
-        "do not normalise them: the network does"
-    )
-
-
-def _kept_layers(keep: Sequence[int] | None, depth: int) -> frozenset[int]:
-    if keep is None:
-        return frozenset(range(depth))
-    absent = sorted(set(keep).difference(range(depth)))
-    if absent:
-        raise ValueError(
-            f"keep must name layers from 0 to {depth - 1}, got {absent}; "
-            f"the last layer is {depth - 1}"
-        )
-    return frozenset(keep)

@@ -1,33 +1,17 @@
 """Multi-head self-attention, with points where a caller can look inside."""
 
-from collections.abc import Callable
-
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from attention_collapse.vggt.initialisation import linear
+from attention_collapse.vggt.observation import Observe, asks_for, attention_weights
+from attention_collapse.vggt.reduction import Heads, Reduce, restored
 from attention_collapse.vggt.rope import RotaryTable, rotate
-
-Observe = Callable[[str, Tensor], None]
-"""Called with the name of an observation point and the tensor there, as soon as it exists.
-
-The tensor is the network's own: an observer may read it or copy it, not change it.
-"""
 
 NORM_EPSILON = 1e-5
 """Added to the variance in every LayerNorm of the aggregator."""
-
-
-def scoped(observe: Observe | None, scope: str) -> Observe | None:
-    """The observer that puts ``scope`` and a dot before every name it passes on.
-
-    Home section: *Notation*.
-    """
-    if observe is None:
-        return None
-    return lambda name, tensor: observe(f"{scope}.{name}", tensor)
 
 
 def head_dimension(width: int, heads: int) -> int:
@@ -53,6 +37,9 @@ class Attention(nn.Module):
     and key pass through a LayerNorm over the :math:`d` channels of a head, shared by all heads,
     and through the rotary embedding; the heads are joined by a last linear map. The softmax runs
     in the fused kernel, which never stores the weights.
+
+    The linear maps and the softmax compute in the type of the linear weights, the norms and the
+    rotation in the type of the norms' weights.
 
     State names are VGGT's: ``qkv``, ``q_norm``, ``k_norm``, ``proj``.
 
@@ -95,6 +82,7 @@ class Attention(nn.Module):
         *,
         rotary: RotaryTable | None = None,
         observe: Observe | None = None,
+        reduce: Reduce | None = None,
     ) -> Float[Tensor, "batch token width"]:
         """The attention output of every token.
 
@@ -102,30 +90,95 @@ class Attention(nn.Module):
             x: Tokens; the tokens of one batch entry attend to each other.
             rotary: Table of the positions, or ``None`` for attention without positions.
             observe: Called with ``query`` and ``key`` (after norm and rotation, before the scale)
-                and ``value``, each ``[batch head token dim]``, and with ``output`` (after the last
-                linear map). The points are the same whichever kernel runs the softmax.
+                and ``value`` of all tokens, each ``[batch head token dim]``, and with ``output``
+                (after the last linear map). The points are the same whichever kernel runs the
+                softmax. A ``Watch`` may ask for ``weights`` too, ``[batch head query key]``: those
+                of the reduced queries and keys, if they are reduced.
+            reduce: Gives the queries, keys and values that attention runs on in the place of
+                those of all tokens, and the way back to all tokens.
+
+        Raises:
+            ValueError: The reduction does not lead back to all tokens.
         """
-        query, key, value = self._heads(x, rotary)
+        heads = Heads(*self._heads(x, 0, 3, rotary))
         if observe is not None:
-            observe("query", query)
-            observe("key", key)
-            observe("value", value)
-        mixed = F.scaled_dot_product_attention(query, key, value)
-        output = self.proj(mixed.transpose(1, 2).flatten(2))
+            for name, tensor in heads._asdict().items():
+                observe(name, tensor)
+        if reduce is None:
+            output = self._mix(heads, observe=observe)
+        else:
+            reduction = reduce(heads, x)
+            mixed = self._mix(reduction.heads, key_bias=reduction.key_bias, observe=observe)
+            output = restored(reduction, mixed, x)
         if observe is not None:
             observe("output", output)
         return output
 
+    def keys_and_values(
+        self, x: Float[Tensor, "batch token width"], *, rotary: RotaryTable | None = None
+    ) -> tuple[Float[Tensor, "batch head token dim"], Float[Tensor, "batch head token dim"]]:
+        """Key and value of every token, as they enter the softmax; arguments as in ``forward``."""
+        key, value = self._heads(x, 1, 3, rotary)
+        return key, value
+
+    def read(
+        self,
+        x: Float[Tensor, "batch query width"],
+        key: Float[Tensor, "batch head key dim"],
+        value: Float[Tensor, "batch head key dim"],
+        *,
+        rotary: RotaryTable | None = None,
+    ) -> Float[Tensor, "batch query width"]:
+        """The attention output of some tokens, whose queries read the given keys.
+
+        Args:
+            x: The tokens that ask.
+            key: Keys of all tokens, from ``keys_and_values``.
+            value: Their values.
+            rotary: Table of the positions of the tokens that ask.
+        """
+        (query,) = self._heads(x, 0, 1, rotary)
+        return self._mix(Heads(query, key, value))
+
+    def _mix(
+        self,
+        heads: Heads,
+        *,
+        key_bias: Float[Tensor, "batch key"] | None = None,
+        observe: Observe | None = None,
+    ) -> Float[Tensor, "batch query width"]:
+        if asks_for(observe, "weights"):
+            observe("weights", attention_weights(heads.query, heads.key, key_bias))
+        mask = None if key_bias is None else key_bias[:, None, None, :].to(heads.query.dtype)
+        mixed = F.scaled_dot_product_attention(*heads, attn_mask=mask)
+        return self.proj(mixed.transpose(1, 2).flatten(2))
+
     def _heads(
-        self, x: Float[Tensor, "batch token width"], rotary: RotaryTable | None
-    ) -> tuple[
-        Float[Tensor, "batch head token dim"],
-        Float[Tensor, "batch head token dim"],
-        Float[Tensor, "batch head token dim"],
-    ]:
-        projected = self.qkv(x).unflatten(-1, (3, self.heads, -1))
-        query, key, value = projected.permute(2, 0, 3, 1, 4).unbind(0)
-        query, key = self.q_norm(query), self.k_norm(key)
-        if rotary is not None:
-            query, key = rotate(query, rotary), rotate(key, rotary)
-        return query, key, value
+        self,
+        x: Float[Tensor, "batch token width"],
+        first: int,
+        last: int,
+        rotary: RotaryTable | None,
+    ) -> list[Float[Tensor, "batch head token dim"]]:
+        """Parts ``first`` to ``last`` of query, key and value, the last of them left out."""
+        rows = slice(first * x.shape[-1], last * x.shape[-1])
+        weight, bias = self.qkv.weight[rows], self.qkv.bias
+        projected = F.linear(x.to(weight.dtype), weight, None if bias is None else bias[rows])
+        parts = projected.unflatten(-1, (last - first, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        norms = (self.q_norm, self.k_norm, None)[first:last]
+        return [
+            _place(part, norm, rotary) for part, norm in zip(parts.unbind(0), norms, strict=True)
+        ]
+
+
+def _place(
+    part: Float[Tensor, "batch head token dim"], norm: nn.Module | None, rotary: RotaryTable | None
+) -> Float[Tensor, "batch head token dim"]:
+    """The queries or keys after norm and rotation, in the type they came in; values as they are."""
+    if norm is None:
+        return part
+    wide = part.to(norm.weight.dtype) if isinstance(norm, nn.LayerNorm) else part
+    placed = norm(wide)
+    if rotary is not None:
+        placed = rotate(placed, rotary)
+    return placed.to(part.dtype)

@@ -7,8 +7,11 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from attention_collapse.vggt.attention import NORM_EPSILON, Attention, Observe, scoped
+from attention_collapse.vggt.attention import NORM_EPSILON, Attention
+from attention_collapse.vggt.chunks import in_chunks
 from attention_collapse.vggt.initialisation import linear
+from attention_collapse.vggt.observation import Observe, scoped
+from attention_collapse.vggt.reduction import Reduce
 from attention_collapse.vggt.rope import RotaryTable
 
 
@@ -46,8 +49,8 @@ class MLP(nn.Module):
         self.fc2 = linear(hidden, width, generator=generator)
 
     def forward(self, x: Float[Tensor, "*batch width"]) -> Float[Tensor, "*batch width"]:
-        """The MLP output of every token."""
-        return self.fc2(F.gelu(self.fc1(x)))
+        """The MLP output of every token, in the type of the weights."""
+        return self.fc2(F.gelu(self.fc1(x.to(self.fc1.weight.dtype))))
 
 
 class Block(nn.Module):
@@ -57,6 +60,9 @@ class Block(nn.Module):
 
         x &\leftarrow x + \gamma_1 \odot \operatorname{Attention}(\operatorname{LN}_1(x)) \\
         x &\leftarrow x + \gamma_2 \odot \operatorname{MLP}(\operatorname{LN}_2(x))
+
+    The residual stream and the norms keep the type of ``x``; attention and MLP compute in the type
+    of their linear weights, which may be shorter.
 
     State names are VGGT's: ``norm1``, ``attn``, ``ls1``, ``norm2``, ``mlp``, ``ls2``.
 
@@ -68,6 +74,7 @@ class Block(nn.Module):
         qk_norm: Normalise query and key.
         qkv_bias: Give the map to query, key and value a bias.
         proj_bias: Give the map that joins the heads a bias.
+        norm_epsilon: Added to the variance in both LayerNorms of the block.
         generator: Source of the weights.
 
     Raises:
@@ -87,11 +94,12 @@ class Block(nn.Module):
         qk_norm: bool = True,
         qkv_bias: bool = True,
         proj_bias: bool = True,
+        norm_epsilon: float = NORM_EPSILON,
         generator: torch.Generator,
     ) -> None:
         super().__init__()
         hidden = hidden_width(width, mlp_ratio)
-        self.norm1 = nn.LayerNorm(width, eps=NORM_EPSILON)
+        self.norm1 = nn.LayerNorm(width, eps=norm_epsilon)
         self.attn = Attention(
             width,
             heads,
@@ -101,7 +109,7 @@ class Block(nn.Module):
             generator=generator,
         )
         self.ls1 = nn.Identity() if layer_scale is None else LayerScale(width, layer_scale)
-        self.norm2 = nn.LayerNorm(width, eps=NORM_EPSILON)
+        self.norm2 = nn.LayerNorm(width, eps=norm_epsilon)
         self.mlp = MLP(width, hidden, generator=generator)
         self.ls2 = nn.Identity() if layer_scale is None else LayerScale(width, layer_scale)
 
@@ -111,6 +119,8 @@ class Block(nn.Module):
         *,
         rotary: RotaryTable | None = None,
         observe: Observe | None = None,
+        reduce: Reduce | None = None,
+        query_chunk: int | None = None,
     ) -> Float[Tensor, "batch token width"]:
         """The residual stream after the block.
 
@@ -118,14 +128,56 @@ class Block(nn.Module):
             x: Residual stream before the block.
             rotary: Table of the positions, or ``None`` for attention without positions.
             observe: Called with ``attention.query``, ``attention.key``, ``attention.value``,
-                ``attention.output`` (before its scale) and ``output`` (the result).
+                ``attention.output`` (before its scale) and ``output`` (the result); a ``Watch``
+                may ask for ``attention.weights`` too.
+            reduce: Gives the queries, keys and values that attention runs on in the place of
+                those of all tokens.
+            query_chunk: Tokens at a time that pass through the block, beside the keys and values
+                of all; a multiple of the rotary table's tokens. It bounds the memory, and the
+                result is the same up to rounding. An observer and a reducer are given whole
+                tensors: only the MLP is cut then. ``None`` takes all tokens at once.
+
+        Raises:
+            ValueError: The chunk is no positive multiple of the rotary table's tokens, or a
+                reduction does not lead back to all tokens.
         """
-        attended = self.attn(self.norm1(x), rotary=rotary, observe=scoped(observe, "attention"))
-        x = x + self.ls1(attended)
-        x = x + self.ls2(self.mlp(self.norm2(x)))
+        _check_chunk(query_chunk, rotary)
+        whole = query_chunk is None or query_chunk >= x.shape[1]
+        if whole or observe is not None or reduce is not None:
+            watch = scoped(observe, "attention")
+            x = x + self.ls1(self.attn(self.norm1(x), rotary=rotary, observe=watch, reduce=reduce))
+            x = in_chunks(self._add_mlp, x, query_chunk, dim=1)
+        else:
+            x = self._in_chunks(x, rotary, query_chunk)
         if observe is not None:
             observe("output", x)
         return x
+
+    def _add_mlp(self, x: Float[Tensor, "batch token width"]) -> Float[Tensor, "batch token width"]:
+        return x + self.ls2(self.mlp(self.norm2(x)))
+
+    def _in_chunks(
+        self, x: Float[Tensor, "batch token width"], rotary: RotaryTable | None, query_chunk: int
+    ) -> Float[Tensor, "batch token width"]:
+        parts = x.split(query_chunk, dim=1)
+        pairs = [self.attn.keys_and_values(self.norm1(part), rotary=rotary) for part in parts]
+        key, value = (torch.cat(chunks, dim=2) for chunks in zip(*pairs, strict=True))
+        del pairs
+
+        def advance(part: Tensor) -> Tensor:
+            attended = self.attn.read(self.norm1(part), key, value, rotary=rotary)
+            return self._add_mlp(part + self.ls1(attended))
+
+        return in_chunks(advance, x, query_chunk, dim=1)
+
+
+def _check_chunk(query_chunk: int | None, rotary: RotaryTable | None) -> None:
+    step = 1 if rotary is None else rotary.cos.shape[0]
+    if query_chunk is not None and (query_chunk < 1 or query_chunk % step):
+        raise ValueError(
+            f"query_chunk must be a positive multiple of {step}, the tokens of the rotary table, "
+            f"got {query_chunk}; pass whole frames, or None for all tokens at once"
+        )
 
 
 def hidden_width(width: int, mlp_ratio: float) -> int:

@@ -4,7 +4,9 @@ from dataclasses import dataclass
 
 from attention_collapse.vggt.attention import head_dimension
 from attention_collapse.vggt.block import check_layer_scale, hidden_width
+from attention_collapse.vggt.patch_encoder import PatchEncoderConfig
 from attention_collapse.vggt.rope import check_rotary
+from attention_collapse.vggt.validation import require_minimum
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,8 @@ class AggregatorConfig:
         qk_norm: Normalise query and key.
         order: Which kind of attention comes first in a group: ``"frame"`` or ``"global"``.
         group_size: Blocks of one kind that run before the other kind takes over.
+        patch_encoder: Sizes of the transformer that turns patches into tokens, as VGGT-1B has it;
+            ``None`` maps the pixels of each patch to a token by one linear map.
 
     Raises:
         ValueError: A size is too small or not finite, two sizes do not fit each other, or the
@@ -42,14 +46,10 @@ class AggregatorConfig:
     qk_norm: bool = True
     order: tuple = ("frame", "global")
     group_size: int = 1
+    patch_encoder: PatchEncoderConfig | None = None
 
     def __post_init__(self) -> None:
-        for name, minimum in (("depth", 1), ("registers", 0), ("patch_size", 1), ("group_size", 1)):
-            if getattr(self, name) < minimum:
-                raise ValueError(
-                    f"{name} must be at least {minimum}, got {getattr(self, name)}; "
-                    f"VGGT uses {getattr(type(self), name)}"
-                )
+        require_minimum(self, depth=1, registers=0, patch_size=1, group_size=1)
         hidden_width(self.width, self.mlp_ratio)
         dim = head_dimension(self.width, self.heads)
         if self.rotary_base is not None:
@@ -66,3 +66,14 @@ class AggregatorConfig:
                 f"the depth must be a multiple of group_size, got depth {self.depth} and "
                 f"group_size {self.group_size}; with group_size 1 any depth fits"
             )
+        if self.patch_encoder is not None:
+            self._check_patch_encoder(self.patch_encoder)
+
+    def _check_patch_encoder(self, encoder: PatchEncoderConfig) -> None:
+        for name in ("width", "patch_size"):
+            own, other = getattr(self, name), getattr(encoder, name)
+            if own != other:
+                raise ValueError(
+                    f"the patch encoder must have the aggregator's {name}, got {other} and {own}; "
+                    "its tokens enter the aggregator as they are"
+                )

@@ -1,11 +1,17 @@
 """Layers with weights drawn from an explicit generator.
 
 The global random state is neither read nor moved, so a seed fixes a network whatever ran before.
+Layers are made on torch's default device: ``with torch.device("meta")`` makes names and shapes
+without any storage.
 """
+
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
 from torch.nn.utils import skip_init
+
+Layer = TypeVar("Layer", bound=nn.Module)
 
 
 def linear(
@@ -15,7 +21,7 @@ def linear(
 
     Home section: *The phenomenon*.
     """
-    layer = skip_init(nn.Linear, inputs, outputs, bias=bias)
+    layer = _undrawn(nn.Linear, inputs, outputs, bias=bias)
     _draw(layer, generator)
     return layer
 
@@ -30,9 +36,58 @@ def patch_convolution(
 
     Home section: *The phenomenon*.
     """
-    layer = skip_init(nn.Conv2d, channels, width, kernel_size=patch_size, stride=patch_size)
+    layer = _undrawn(nn.Conv2d, channels, width, kernel_size=patch_size, stride=patch_size)
     _draw(layer, generator)
     return layer
+
+
+def convolution(
+    inputs: int,
+    outputs: int,
+    *,
+    kernel_size: int,
+    stride: int = 1,
+    bias: bool = True,
+    generator: torch.Generator,
+) -> nn.Conv2d:
+    r"""A convolution, zero-padded so that stride 1 keeps the size of a map; odd kernels only.
+
+    The weights are :math:`\mathcal{N}(0, 1/n)` with :math:`n` the number of values under the
+    kernel; the bias is zero.
+
+    Home section: *The phenomenon*.
+    """
+    layer = _undrawn(
+        nn.Conv2d,
+        inputs,
+        outputs,
+        kernel_size=kernel_size,
+        stride=stride,
+        padding=kernel_size // 2,
+        bias=bias,
+    )
+    _draw(layer, generator)
+    return layer
+
+
+def upsampling_convolution(
+    channels: int, *, factor: int, generator: torch.Generator
+) -> nn.ConvTranspose2d:
+    r"""A transposed convolution that turns each cell of a map into ``factor`` x ``factor`` cells.
+
+    The cells do not overlap, so each reads the ``channels`` numbers of one input cell: the weights
+    are :math:`\mathcal{N}(0, 1/\text{channels})`, the bias is zero.
+
+    Home section: *The phenomenon*.
+    """
+    layer = _undrawn(nn.ConvTranspose2d, channels, channels, kernel_size=factor, stride=factor)
+    nn.init.normal_(layer.weight, std=channels**-0.5, generator=generator)
+    nn.init.zeros_(layer.bias)
+    return layer
+
+
+def _undrawn(kind: type[Layer], *sizes: int, **options: Any) -> Layer:
+    return skip_init(kind, *sizes, device=torch.get_default_device(), **options)
 
 
 def _draw(layer: nn.Linear | nn.Conv2d, generator: torch.Generator) -> None:

@@ -29,7 +29,7 @@ class PatchEmbedding(nn.Module):
     def forward(
         self, images: Float[Tensor, "image 3 image_height image_width"]
     ) -> Float[Tensor, "image patch width"]:
-        """The patch tokens of each image, row by row.
+        """The patch tokens of each image, row by row, in the type of the weights.
 
         Raises:
             ValueError: A side of the images is not a positive multiple of the patch size.
@@ -41,4 +41,4 @@ class PatchEmbedding(nn.Module):
                 f"image sides must be positive multiples of the patch size {patch_size}, got "
                 f"height {height} and width {width}; resize or crop the images"
             )
-        return self.proj(images).flatten(2).transpose(1, 2)
+        return self.proj(images.to(self.proj.weight.dtype)).flatten(2).transpose(1, 2)

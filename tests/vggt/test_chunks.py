@@ -1,0 +1,113 @@
+import pytest
+import torch
+from torch.multiprocessing.reductions import StorageWeakRef
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from attention_collapse.vggt import Block, rotary_table
+from attention_collapse.vggt.aggregator import Aggregator
+from attention_collapse.vggt.chunks import in_chunks
+from attention_collapse.vggt.config import AggregatorConfig
+from attention_collapse.vggt.patch_encoder import PatchEncoderConfig
+from attention_collapse.vggt.precision import cast_linear_weights
+from tolerances import FLOAT64_NETWORK
+
+
+class LiveMemory(TorchDispatchMode):
+    """The largest number of bytes that tensors made inside held at one time."""
+
+    def __init__(self):
+        super().__init__()
+        self.storages, self.peak = {}, 0
+
+    def __torch_dispatch__(self, operation, types, arguments=(), options=None):
+        result = operation(*arguments, **(options or {}))
+        for tensor in result if isinstance(result, tuple | list) else (result,):
+            if isinstance(tensor, torch.Tensor):
+                storage = tensor.untyped_storage()
+                self.storages[storage._cdata] = (StorageWeakRef(storage), storage.nbytes())
+        self.storages = {
+            key: entry for key, entry in self.storages.items() if not entry[0].expired()
+        }
+        self.peak = max(self.peak, sum(size for _, size in self.storages.values()))
+        return result
+
+
+@pytest.mark.parametrize("chunk", [None, 1, 2, 5, 9])
+def test_chunks_are_joined_in_order(chunk):
+    tokens, sizes = torch.arange(10).reshape(2, 5), []
+
+    def double(part):
+        sizes.append(part.shape[1])
+        return 2 * part
+
+    assert torch.equal(in_chunks(double, tokens, chunk, dim=1), 2 * tokens)
+    assert max(sizes) == min(chunk or 5, 5)
+
+
+@pytest.mark.parametrize("chunk", [1, 2, 3])
+@pytest.mark.parametrize("encoder", [False, True])
+def test_the_result_does_not_depend_on_the_chunks(small_aggregator, images, chunk, encoder):
+    sizes = {"width": 16, "depth": 1, "heads": 2, "image_size": 4, "patch_size": 2}
+    aggregator = small_aggregator(patch_encoder=PatchEncoderConfig(**sizes) if encoder else None)
+    scene = images(2, 3)
+    whole, chunked = aggregator(scene), aggregator(scene, frame_chunk=chunk)
+    for layer in whole.layers:
+        torch.testing.assert_close(
+            chunked.layers[layer], whole.layers[layer], rtol=0, atol=FLOAT64_NETWORK
+        )
+
+
+def test_gradients_pass_through_chunks(small_aggregator, images):
+    aggregator, gradients = small_aggregator(), []
+    for chunk in (None, 1):
+        scene = images(1, 2) if not gradients else scene.detach()
+        scene.requires_grad_()
+        aggregator(scene, frame_chunk=chunk).layers[1].square().sum().backward()
+        gradients.append(scene.grad)
+    torch.testing.assert_close(*gradients, rtol=FLOAT64_NETWORK, atol=FLOAT64_NETWORK)
+
+
+def test_a_block_without_qkv_bias_and_norm_can_be_cut(generator, stirred):
+    block = stirred(Block(16, 2, qk_norm=False, qkv_bias=False, generator=generator))
+    tokens = torch.randn(2, 7, 16, dtype=torch.float64, generator=generator)
+    torch.testing.assert_close(
+        block(tokens, query_chunk=3), block(tokens), rtol=0, atol=FLOAT64_NETWORK
+    )
+
+
+def test_memory_grows_by_the_kept_halves_and_two_streams(generator):
+    """Peak bytes per frame beyond its image, in float32 streams of a frame.
+
+    Two kept layers are 4 halves. When the last global block joins its chunks it holds its input
+    (a kept half), the chunks and their join (the last kept half), and keys and values in bfloat16
+    (together one stream): 6 streams, two more than are kept. Without chunks the MLP alone holds 4.
+    """
+    config = AggregatorConfig(width=16, depth=4, heads=2, patch_size=2)
+    network = Aggregator(config, generator=generator).eval()
+    cast_linear_weights(network, torch.bfloat16)
+    peaks = {}
+    for chunk in (1, None):
+        for frames in (12, 14):
+            images = torch.rand(1, frames, 3, 8, 10, generator=generator)
+            with torch.inference_mode(), LiveMemory() as memory:
+                kept = network(images, keep=(1, 3), frame_chunk=chunk)
+            peaks[chunk, frames] = memory.peak
+    stream, image = kept.layout.per_frame * 16 * 4, 3 * 8 * 10 * 4
+    slope = {chunk: (peaks[chunk, 14] - peaks[chunk, 12]) / 2 - image for chunk in (1, None)}
+    assert slope[1] == 6 * stream
+    assert slope[None] > 10 * stream
+
+
+@pytest.mark.parametrize("chunk", [0, -2])
+def test_chunks_below_one_frame_are_refused(small_aggregator, images, chunk):
+    with pytest.raises(ValueError, match=f"at least 1 frame, got {chunk}; pass None for all"):
+        small_aggregator()(images(1, 2), frame_chunk=chunk)
+
+
+@pytest.mark.parametrize("chunk", [0, 3, 6])
+def test_chunks_that_cut_a_frame_are_refused(generator, chunk):
+    block = Block(16, 2, generator=generator)
+    table = rotary_table(torch.zeros(4, 2, dtype=torch.int64), dim=8)
+    message = f"positive multiple of 4, the tokens of the rotary table, got {chunk}; pass whole"
+    with pytest.raises(ValueError, match=message):
+        block(torch.zeros(1, 8, 16), rotary=table, query_chunk=chunk)

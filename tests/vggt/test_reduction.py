@@ -1,0 +1,117 @@
+import pytest
+import torch
+
+from attention_collapse.tokens import TokenLayout
+from attention_collapse.vggt.observation import Watch
+from attention_collapse.vggt.reduction import Heads, Reducer, Reduction, identity
+from tolerances import FLOAT64_NETWORK
+
+
+def leave_all(heads, tokens, *, layer, layout):
+    return identity(heads)
+
+
+def average_pairs(heads, tokens, *, layer, layout):
+    """Tokens 2 i and 2 i + 1 attend as their mean; a last single token stands for itself."""
+    count = tokens.shape[1]
+    groups = torch.arange(count) // 2
+    sizes = torch.bincount(groups).to(tokens)
+    sums = torch.zeros(len(sizes), count).to(tokens)
+    sums[groups, torch.arange(count)] = 1
+    means = sums / sizes[:, None]
+    return Reduction(
+        Heads(*(means @ tensor for tensor in heads)),
+        restore=lambda output: output[:, groups],
+        key_bias=sizes.log().expand(len(tokens), -1),
+    )
+
+
+def test_the_identity_is_bit_equal_to_no_reducer(small_aggregator, images):
+    aggregator, scene = small_aggregator(), images(2, 3)
+    plain, reduced = aggregator(scene), aggregator(scene, reducer=leave_all)
+    assert all(torch.equal(plain.layers[layer], reduced.layers[layer]) for layer in plain.layers)
+
+
+def test_pairs_of_equal_tokens_attend_exactly_as_one(generator, stirred):
+    """Seven tokens, three pairs of equals and one that is single, without positions."""
+    from attention_collapse.vggt import Attention
+
+    attention = stirred(Attention(16, 2, generator=generator))
+    different = torch.randn(2, 4, 16, dtype=torch.float64, generator=generator)
+    tokens = different.repeat_interleave(2, dim=1)[:, :7]
+
+    def reduce(heads, x):
+        return average_pairs(heads, x, layer=0, layout=None)
+
+    torch.testing.assert_close(
+        attention(tokens, reduce=reduce), attention(tokens), rtol=0, atol=FLOAT64_NETWORK
+    )
+
+
+def test_tokens_of_a_pair_leave_attention_with_the_same_update(small_aggregator, images):
+    aggregator, seen = small_aggregator(), {}
+    watch = Watch(frozenset({"global.01.attention.output"}), seen.__setitem__)
+    plain = aggregator(images(1, 2)).layers[1]
+    reduced = aggregator(images(1, 2), reducer=average_pairs, observe=watch)
+    update = seen["global.01.attention.output"]
+    assert torch.equal(update[:, 0::2], update[:, 1::2])
+    assert (reduced.layers[1] - plain).abs().max() > 1e-3
+
+
+def test_a_reducer_is_told_layer_layout_and_tokens(small_aggregator, images, observed):
+    aggregator, scene = small_aggregator(), images(2, 3)
+    calls = []
+
+    def note(heads, tokens, *, layer, layout):
+        calls.append((layer, layout, heads, tokens))
+        return identity(heads)
+
+    assert isinstance(note, Reducer)
+    seen = {}
+    aggregator(scene, reducer=note, observe=seen.__setitem__, frame_chunk=1)
+    assert [layer for layer, *_ in calls] == [0, 1]
+    for layer, layout, heads, tokens in calls:
+        assert layout == TokenLayout(frames=3, rows=2, columns=3)
+        stream = seen[f"frame.{layer:02d}.output"].reshape(2, 33, 16)
+        expected = aggregator.global_blocks[layer].norm1(stream)
+        torch.testing.assert_close(tokens, expected, rtol=0, atol=FLOAT64_NETWORK)
+        for name, tensor in heads._asdict().items():
+            assert torch.equal(tensor, seen[f"global.{layer:02d}.attention.{name}"])
+
+
+def test_chunks_do_not_change_a_reduced_forward(small_aggregator, images):
+    aggregator, scene = small_aggregator(), images(1, 3)
+    whole = aggregator(scene, reducer=average_pairs).layers[1]
+    chunked = aggregator(scene, reducer=average_pairs, frame_chunk=2).layers[1]
+    torch.testing.assert_close(chunked, whole, rtol=0, atol=FLOAT64_NETWORK)
+
+
+def test_weights_of_a_reduced_attention_are_of_the_reduced_tokens(small_aggregator, images):
+    seen, name = {}, "global.00.attention.weights"
+    watch = Watch(frozenset({name}), seen.__setitem__)
+    small_aggregator()(images(1, 3), reducer=average_pairs, observe=watch)
+    assert seen[name].shape == (1, 2, 17, 17)
+
+
+@pytest.mark.parametrize(
+    ("queries", "keys", "values", "biases", "message"),
+    [
+        (2, 2, 3, 2, "got 2 queries, 2 keys, 3 values and 2 biases; reduce keys"),
+        (2, 3, 3, 2, "got 2 queries, 3 keys, 3 values and 2 biases"),
+        (0, 2, 2, 2, "got 0 queries, 2 keys"),
+        (2, 0, 0, 0, "got 2 queries, 0 keys"),
+    ],
+)
+def test_a_reduction_that_does_not_fit_is_refused(queries, keys, values, biases, message):
+    heads = Heads(*(torch.zeros(1, 1, count, 4) for count in (queries, keys, values)))
+    with pytest.raises(ValueError, match=message):
+        Reduction(heads, restore=lambda output: output, key_bias=torch.zeros(1, biases))
+
+
+def test_a_reduction_without_a_way_back_is_refused(small_aggregator, images):
+    def drop(heads, tokens, *, layer, layout):
+        return Reduction(Heads(*(t[:, :, :5] for t in heads)), restore=lambda output: output)
+
+    message = r"restore must give back every token, shape \(1, 22, 16\), got \(1, 5, 16\) from"
+    with pytest.raises(ValueError, match=message):
+        small_aggregator()(images(1, 2), reducer=drop)
