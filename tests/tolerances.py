@@ -34,6 +34,11 @@ ROTARY_ANGLE_ROUNDING = 2**-23
 # The landmark flow takes finite steps and the law infinitely small ones: an error of first order
 # in the step (a test shows the slope), 6 % at step 0.25 after 48 layers.
 LANDMARK_FLOW = 0.08
+# The singular values of that flow come from the square of the spread: twice its error.
+LANDMARK_SPECTRUM = 2 * LANDMARK_FLOW
+# 4000 or 2048 Gaussian tokens with sharpness below one half: fluctuations of about 1 / sqrt(N),
+# 2 %, doubled for products of two directions, and again for the square in the stable rank.
+GAUSSIAN_HEAD = 0.08
 
 # --- theory and measure ---
 
@@ -53,8 +58,11 @@ ODE_SOLVER = {"rtol": 1e-12, "atol": 1e-14}
 RICCATI_VELOCITY = 1e-4
 # A relative excess of 5e-6 read from the difference of two float64 numbers of size one.
 SMALL_EXCESS = 1e-9
-# Slope of a closed form read over one decade in its tail, where the correction is below 1e-4.
+# Slope of a closed form fitted over two decades or more in its tail, from where the correction to
+# the power law is below 1e-3.
 TAIL_SLOPE = 1e-3
+# Slopes over two decades or more, fitted through few points with sampling or first-order error.
+FITTED_SLOPE = 0.05
 
 
 def sampling(count: int) -> float:
@@ -94,56 +102,11 @@ FLOAT32_RENDERING = 1e-4
 # of the book for any number that the reader's browser computes.
 PAGE_ARITHMETIC = 1e-9
 
-# The singular values of that flow come from the square of the spread: twice its error.
-LANDMARK_SPECTRUM = 2 * LANDMARK_FLOW
-
-# 4000 or 2048 Gaussian tokens with sharpness below one half: fluctuations of about 1 / sqrt(N),
-# 2 %, doubled for products of two directions, and again for the square in the stable rank.
-GAUSSIAN_HEAD = 0.08
-
-# Slopes over two decades or more, fitted through few points with sampling or first-order error.
-FITTED_SLOPE = 0.05
-
 # --- theory.pde ---
 
 # The Barenblatt solution at exponent 1 + 1e-6 against the heat kernel, 1e-6 away times a constant
 # of about ten at three standard deviations.
 POROUS_MEDIUM_TO_HEAT = 1e-5
-
-# --- theory: spectrum ---
-
-# Products of a dozen Bessel ratios, and series whose logarithms reach 1e4: rounding of 1e-16
-# times their size, the rest from the cumulated sums.
-SPHERICAL = 2e-11
-# 1500 directions in three or four dimensions: 1 / sqrt(N), doubled for squares.
-SPHERICAL_SAMPLE = 0.05
-# 22 Gauss–Hermite nodes a direction at sharpness .4: the highest orders are cut off.
-GROUPS = 2e-3
-# Measures of second order in the sharpness, over twenty layers with steps of a tenth: sampling of
-# 1500 tokens, doubled for squares, and 4 % from the step.
-PROFILE_OVER_DEPTH = 0.1
-# The effective rank of an operator on 160 nodes misses the tail that the nodes do not resolve.
-QUADRATURE_TAIL = 1e-5
-
-# --- depth and frames ---
-
-# A ratio of Gamma functions of numbers near 1e3, whose logarithms are near 6e3: that times the
-# rounding of float64.
-POCHHAMMER = 1e-11
-# Particles that merge and contract against the closure: 400 group means fluctuate by 1/sqrt(400),
-# which the Riccati law carries into the variance with a factor below one.
-MERGED_PARTICLES = 0.05
-
-# --- how fast ---
-
-# 1500 Gaussian tokens with the covariance set exactly: what is left are their higher moments,
-# of order 1 / sqrt(N), over ten layers, and for cubes of pure attention three times that.
-RESPONSE_LAW = 0.05
-# Equiangular tokens against the limit of many of them: 1 / N of weight on the token itself, times
-# e^{β} / e^{βω}, and first order in a step of .02.
-EQUIANGULAR = 0.015
-# A sequential quadratic programme, stopped at 1e-12 of its objective.
-HULL = 1e-7
 # The particle solver at relative tolerance 1e-7 a step, over tens of steps.
 PARTICLE_SOLVER = 1e-5
 # Finite volumes with steps that change the spread by 2 %, a method of third order.
@@ -158,6 +121,72 @@ DENSITY_TO_PARTICLES = 1e-3
 # Slope through six mean errors over 40 draws, each good to 12 %: .04 in the slope over 1.5 decades.
 FLUCTUATION_SLOPE = 0.1
 
+# --- theory.spectrum ---
+
+# Products of a dozen Bessel ratios, and series whose logarithms reach 1e4: rounding of 1e-16
+# times their size, the rest from the cumulated sums.
+SPHERICAL = 2e-11
+# The deficit on the sphere over kappa: a difference of two numbers of the size of kappa, one from a
+# recurrence of sqrt(kappa) steps (1e4 at most in the tests), each with a rounding of 1e-16.
+SHARP_DEFICIT = 1e-14
+# 1500 directions in three or four dimensions: 1 / sqrt(N), doubled for squares.
+SPHERICAL_SAMPLE = 0.05
+# The same spectrum or covariance after a rotation: square roots of variances of at least .1 and
+# singular values, a hundred roundings, which a sharpness of .65 multiplies by at most ten.
+ROTATED_SPECTRUM = 1e-11
+# 22 Gauss–Hermite nodes a direction at sharpness .4: the highest orders are cut off.
+GROUPS = 2e-3
+# Measures of second order in the sharpness, over twenty layers with steps of a tenth: sampling of
+# 1500 tokens, doubled for squares, and 4 % from the step.
+PROFILE_OVER_DEPTH = 0.1
+# The effective rank of an operator on 160 nodes misses the tail that the nodes do not resolve.
+QUADRATURE_TAIL = 1e-5
+
+# --- theory: frames and merging ---
+
+# A ratio of Gamma functions of numbers near 1e3, whose logarithms are near 6e3: that times the
+# rounding of float64.
+POCHHAMMER = 1e-11
+# Particles that merge and contract against the closure: 400 group means fluctuate by 1/sqrt(400),
+# which the Riccati law carries into the variance with a factor below one.
+MERGED_PARTICLES = 0.05
+# A share of matches at 1e40 tokens: away from its limit by 1e40 to the power -.2 of the score gap,
+# whose constant is 1 / ln of the training length, 1e5.
+LARGE_COUNT_LIMIT = 1e-6
+# ln(8 - 7 e^{-s}) at s = 9 against ln 8: 7/8 e^{-9} over 2.
+LARGE_GAP_LIMIT = 1e-3
+
+# --- theory: layers and rates ---
+
+# 1500 Gaussian tokens with the covariance set exactly: what is left are their higher moments,
+# of order 1 / sqrt(N), over ten layers, and for cubes of pure attention three times that.
+RESPONSE_LAW = 0.05
+# Layers 30 to 1200 of a step of twice the norm of the tokens: the norm at the start is 2 % of the
+# depth time there, which moves a slope over 1.6 decades by .1 %; five times that.
+RANK_ONE_SLOPE = 5e-3
+# Up to 1500 layers of a float64 state of size one to 1e3: a rounding of 1e-16 of it in each.
+FLOAT64_LAYERS = 1e-10
+# A pre-norm flow over a depth time of 2 in steps of .02: first order in the step.
+PRE_NORM_STEP = 0.02
+# Two tokens after 1500 layers of .5: the norm at the start is 1 / 750 of the depth time.
+START_OF_THE_RUN = 2e-3
+# The norm of tokens that turn as they grow, over 1200 layers: its square is τ² L plus a logarithm.
+TURNING_NORM = 0.01
+# Rate of a cap of angular spread 1e-3: its curvature enters with the square.
+POST_NORM_RATE = 1e-6
+# Logarithm of the sharpness of 1500 Gaussian tokens, a = .3, after layers that cube it: their third
+# and fourth moments move the first cube by 1 / sqrt(N) or so, and a cube of that logarithm, 3.6.
+PURE_EXPONENT = 0.01
+# Rate of averaging from layer ten on: the content term, .3 times .75^20, is left to act there.
+AVERAGING_RATE = 1e-4
+# Slope over 1.6 decades of a contraction by steps of .05: a step adds 3/2 · .04 of the logarithm of
+# the elapsed depth to the inverse variance, less than 1 % of it at the start and .1 % in the slope.
+CONTRACTIVE_SLOPE = 2e-3
+# Equiangular tokens against the limit of many of them: 1 / N of weight on the token itself, times
+# e^{β} / e^{βω}, and first order in a step of .02.
+EQUIANGULAR = 0.015
+# A sequential quadratic programme, stopped at 1e-12 of its objective.
+HULL = 1e-7
 # --- collapse surface explorer ---
 
 # The response law is of an infinite narrow cloud, the page shows 96 particles in a cap of angular
@@ -179,7 +208,7 @@ EXPLORER_NARROW_PURE = 0.015
 # 1 / N.
 EXPLORER_SLOPE = 0.02
 
-# --- degenerate diffusion ---
+# --- theory: closure ---
 
 # 1500 Gaussian tokens whose first two moments are exact: what is left is the sampling of the
 # third and fourth, which moves the contracting flow by less than 1 %.

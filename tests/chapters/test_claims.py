@@ -1,6 +1,7 @@
-"""Every labelled statement of the theory chapters is proved by a test that names its label.
+"""Every labelled statement of these chapters is proved by a test that names its label.
 
-A test names labels with ``@pytest.mark.claims("eq-tilt", "lem-tilt")``.
+A test names labels with ``@pytest.mark.claims("eq-tilt", "lem-tilt")``. A displayed identity names
+its own and is proved here.
 """
 
 import ast
@@ -13,10 +14,17 @@ import pytest
 from attention_collapse.theory.symbolic import IDENTITIES
 
 ROOT = Path(__file__).resolve().parents[2]
-THEORY = ("mean-field", "degenerate-diffusion", "dirac-rate", "rank-profile", "depth-and-frames")
+CHAPTERS = (
+    "vggt",
+    "mean-field",
+    "degenerate-diffusion",
+    "dirac-rate",
+    "rank-profile",
+    "depth-and-frames",
+)
 DISPLAYED = re.compile(r"\$\$(.+?)\$\$[ \t]*(?:\(([\w-]+)\))?", re.DOTALL)
 DIRECTIVE = re.compile(r"^:(?:label|name): ([\w-]+)$", re.MULTILINE)
-each_chapter = pytest.mark.parametrize("chapter", THEORY)
+each_chapter = pytest.mark.parametrize("chapter", CHAPTERS)
 
 
 def markdown(chapter):
@@ -30,11 +38,12 @@ def equation_labels(chapter):
 
 
 def claimed_labels():
-    """The labels in the ``claims`` marks of all tests."""
+    """The labels in the ``claims`` marks of all tests, and those of the identities."""
     trees = [ast.parse(path.read_text()) for path in (ROOT / "tests").rglob("test_*.py")]
     calls = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Call)]
     marks = [call for call in calls if ast.unparse(call.func) == "pytest.mark.claims"]
-    return {ast.literal_eval(argument) for mark in marks for argument in mark.args}
+    marked = {ast.literal_eval(argument) for mark in marks for argument in mark.args}
+    return marked | {identity.label for identity in IDENTITIES}
 
 
 @each_chapter
@@ -51,8 +60,8 @@ def test_every_labelled_statement_is_named_by_a_test(chapter):
 
 
 def test_tests_name_statements_that_exist():
-    stated = {label for chapter in THEORY for label in equation_labels(chapter)}
-    stated |= {label for chapter in THEORY for label in DIRECTIVE.findall(markdown(chapter))}
+    stated = {label for chapter in CHAPTERS for label in equation_labels(chapter)}
+    stated |= {label for chapter in CHAPTERS for label in DIRECTIVE.findall(markdown(chapter))}
     assert sorted(claimed_labels() - stated) == []
 
 
@@ -61,6 +70,11 @@ def test_sympy_confirms_each_displayed_identity(identity):
     assert identity.holds(), identity.residual()
 
 
+@pytest.mark.parametrize("identity", IDENTITIES, ids=lambda identity: identity.label)
+def test_no_identity_is_equal_on_construction(identity):
+    assert identity.left != identity.right
+
+
 def test_each_identity_is_a_displayed_equation():
-    displayed = [label for chapter in THEORY for label in equation_labels(chapter)]
+    displayed = [label for chapter in CHAPTERS for label in equation_labels(chapter)]
     assert sorted({identity.label for identity in IDENTITIES} - set(displayed)) == []

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import sympy
 from scipy.integrate import solve_ivp
+from scipy.optimize import linear_sum_assignment
 from scipy.stats import multivariate_normal
 
 from attention_collapse.theory import symbols as s
@@ -14,6 +15,7 @@ from attention_collapse.theory.closed_variance import (
     expanding_variance,
 )
 from attention_collapse.theory.closure import attention_output, gaussian_flow, tilt
+from attention_collapse.theory.layers import normalise
 from attention_collapse.theory.pde.particles import particle_flow
 from attention_collapse.theory.pde.porous_medium import barenblatt, barenblatt_variance
 from attention_collapse.theory.riccati import (
@@ -60,26 +62,6 @@ def random_head(seed, width=3):
     covariance = factor @ factor.T / width + 0.2 * np.eye(width)
     mean, value, bilinear = (generator.standard_normal(shape) for shape in (3, (3, 3), (3, 3)))
     return mean, covariance, value, bilinear
-
-
-@pytest.mark.claims(
-    "eq-weights",
-    "eq-tilt",
-    "eq-riccati-solved",
-    "eq-contracting",
-    "eq-mean-solved",
-    "eq-characteristics",
-    "eq-coordinate",
-    "eq-full-equation",
-    "eq-anti-diffusion",
-    "eq-heat-time",
-    "eq-expanding",
-    "eq-porous",
-    "eq-barenblatt",
-)
-@pytest.mark.parametrize("identity", by_hand.IDENTITIES, ids=lambda identity: identity.label)
-def test_sympy_finds_both_sides_equal(identity):
-    assert identity.holds()
 
 
 # The tilt
@@ -236,7 +218,7 @@ def symmetric_tokens(variances):
 @pytest.mark.claims("thm-riccati-solved", "eq-tail")
 def test_contracting_particles_that_do_not_commute_follow_the_closed_form_into_the_tail():
     """1500 tokens; the slope of the variance over the last 1.5 decades of depth."""
-    times = np.array([1.0, 32.0, 100.0, 320.0, 1000.0])
+    times = np.array([1.0, 30.0, 100.0, 320.0, 1000.0])
     measured = contracted(symmetric_tokens(VARIANCES), FORM, times)
     solved = solved_covariance(
         np.diag(VARIANCES), rates=-np.ones(1), bilinears=FORM[None], depth_times=times
@@ -360,12 +342,17 @@ def test_the_coefficient_is_positive_definite_when_the_form_is():
 
 
 @pytest.mark.claims("eq-wasserstein", "prop-dirac")
-def test_the_distance_to_a_point_is_mean_square():
-    """Exact optimal transport between a sorted sample on a line and equal masses at a point."""
-    sample = np.sort(np.random.default_rng(0).normal(0.3, 0.7, 200_000))
-    point = np.full_like(sample, 1.1)
-    squared = np.mean((sample - point) ** 2)
-    assert squared == pytest.approx((sample.mean() - 1.1) ** 2 + sample.var(), rel=FLOAT64)
+@pytest.mark.parametrize("radius", [0.3, 0.03, 0.003])
+def test_the_distance_to_a_point_is_mean_square(radius):
+    """Optimal transport to a cluster around the point, which is within its radius of the point."""
+    generator = np.random.default_rng(0)
+    point, mean = np.array([1.1, -0.4, 0.0]), np.array([0.3, 0.2, -0.1])
+    tokens = mean + gaussian_tokens(200, VARIANCES)
+    cluster = point + radius * normalise(generator.standard_normal((200, 3)))
+    costs = np.square(tokens[:, None] - cluster).sum(axis=-1)
+    distance = np.sqrt(costs[linear_sum_assignment(costs)].mean())
+    stated = np.sqrt(np.square(mean - point).sum() + VARIANCES.sum())
+    assert abs(distance - stated) <= radius
 
 
 @pytest.mark.claims("eq-absolute", "prop-dirac")

@@ -5,19 +5,21 @@ import math
 import numpy as np
 import pytest
 import sympy
+from scipy.optimize import brentq
 
 from attention_collapse.experiments import landmark_flow
 from attention_collapse.theory import cost, frames, long_context, merging
 from attention_collapse.theory.collapse_surface import CollapseSurface
-from attention_collapse.theory.layers import layer
+from attention_collapse.theory.layers import normalise, particle_spread
 from attention_collapse.theory.softmax import attention_matrix
 from attention_collapse.theory.spectrum import singular_values
 from attention_collapse.theory.symbolic import depth_and_frames as exact
-from attention_collapse.theory.symbolic.depth_and_frames import IDENTITIES
 from tolerances import (
     FITTED_SLOPE,
     FLOAT64,
     LANDMARK_FLOW,
+    LARGE_COUNT_LIMIT,
+    LARGE_GAP_LIMIT,
     MERGED_PARTICLES,
     PRE_NORM_SLOPE,
     SMALL_EXCESS,
@@ -25,27 +27,6 @@ from tolerances import (
     quoted,
     sampling,
 )
-
-
-@pytest.mark.claims(
-    "eq-second-eigenvalue",
-    "eq-bias",
-    "eq-deviation-product",
-    "eq-one-curve",
-    "eq-entropy-limit",
-    "eq-partition-variance",
-    "eq-gram",
-    "eq-output-cosine",
-    "eq-long-context-limit",
-    "eq-merged-variance",
-    "eq-effective-coefficient",
-    "eq-proportional",
-    "eq-block-flops",
-)
-@pytest.mark.parametrize("identity", IDENTITIES, ids=lambda identity: identity.label)
-def test_the_displayed_equation_is_an_identity(identity):
-    assert identity.holds()
-
 
 # Dilution
 
@@ -165,30 +146,32 @@ def test_the_exponent_of_the_product_over_two_decades(eigenvalue):
     assert slope == pytest.approx(eigenvalue - 1, abs=TAIL_SLOPE)
 
 
-@pytest.mark.claims("thm-collapse-exponent")
-@pytest.mark.parametrize(
-    ("share", "slope"), [(0.9, -0.100), (0.5, -0.500), (0.2, -0.800), (0.0, -0.999)]
-)
-def test_slopes_of_the_product_between_layers_1000_and_4000(share, slope):
-    product = frames.relative_deviation(share, np.array([1000, 4000]), step=0.25)
-    fitted = math.log(product[1] / product[0]) / math.log(4)
-    assert fitted == pytest.approx(slope, abs=PRE_NORM_SLOPE)
+def narrow_cloud(count, deviation):
+    """Directions around an axis, with the same variance across it in each of three directions."""
+    draws = np.random.default_rng(0).standard_normal((count, 3))
+    cloud = np.linalg.qr(draws - draws.mean(axis=0)).Q * math.sqrt(count)
+    return normalise(np.c_[np.ones(count), deviation * cloud])
 
 
-@pytest.mark.claims("thm-collapse-exponent")
-@pytest.mark.parametrize(("share", "measured"), [(0.5, -0.500), (0.0, -0.999)])
-def test_slopes_of_forty_landmarks(share, measured):
-    """Uniform steps, between layers 1000 and 4000."""
-    tokens = np.ones((40, 9))
-    tokens[:, 1:] = 0.02 * np.random.default_rng(0).standard_normal((40, 8))
-    spread = {}
-    for depth in range(1, 4001):
-        tokens = layer(tokens, scheme="pre-norm", step=0.25, temperature=0.0, match_share=share)
-        if depth in (1000, 4000):
-            directions = tokens / np.linalg.norm(tokens, axis=1, keepdims=True)
-            spread[depth] = np.linalg.norm(directions.std(axis=0))
-    slope = math.log(spread[4000] / spread[1000]) / math.log(4)
-    assert slope == pytest.approx(measured, abs=PRE_NORM_SLOPE)
+@pytest.mark.claims("thm-collapse-exponent", "thm-dilution")
+@pytest.mark.parametrize("sharpness", [0.0, 0.5])
+@pytest.mark.parametrize("ratio", [0.1, 0.3, 1, 3, 10, 30, 100])
+def test_landmarks_decay_with_the_exponent_from_a_tenth_to_a_hundred_dilutions(ratio, sharpness):
+    """Layers 15 to 600 of step two, 1.6 decades; content scores slow the fall by p a u at most."""
+    diluted = frames.dilution_frames(16, 4, 3.0)
+    spread = particle_spread(
+        narrow_cloud(16, 1e-3),
+        scheme="pre-norm",
+        step=2.0,
+        temperature=sharpness / 1e-6,
+        layers=600,
+        match_share=frames.second_eigenvalue(ratio * diluted, diluted),
+    )
+    layers = np.geomspace(15, 600, 14).astype(int)
+    slope = np.polyfit(np.log(1 + 2 * layers), np.log(spread[layers]), 1)[0]
+    exponent = frames.collapse_exponent(ratio * diluted, diluted)
+    slowest = exponent * (1 - sharpness * spread[layers[0]] ** 2)
+    assert -exponent - PRE_NORM_SLOPE < slope < -slowest + PRE_NORM_SLOPE
 
 
 @pytest.mark.claims("thm-collapse-exponent", "thm-dilution")
@@ -353,7 +336,7 @@ def test_scaled_scores_keep_matches_only_from_a_gap_on():
         scale = long_context.logit_scale(tokens, trained)
         gap = scale * growth * math.log(trained)
         limits.append(frames.second_eigenvalue(tokens / 1041, frames.dilution_frames(3, 1041, gap)))
-    np.testing.assert_allclose(limits, [0, 0.75, 1], atol=1e-6)
+    np.testing.assert_allclose(limits, [0, 0.75, 1], atol=LARGE_COUNT_LIMIT)
 
 
 # Merging
@@ -439,8 +422,13 @@ def test_the_same_spread_comes_later():
     merged = frames.dilution_frames(16, 4, 3.0, other_weight=0.1)
     after = frames.collapse_exponent(100, merged)
     assert merged / frames.dilution_frames(16, 4, 3.0) == pytest.approx(10.47, abs=quoted(2))
-    later = 50.0 ** (before / after)
-    assert later**-after == pytest.approx(50.0**-before, rel=FLOAT64)
+    plain, weighted = (
+        CollapseSurface((0.5, 0.3), diluted, 0.25)
+        for diluted in (frames.dilution_frames(16, 4, 3.0), merged)
+    )
+    later = (50.0 ** (before / after) - 1) / 0.25
+    assert weighted.spread(later, 100) == pytest.approx(plain.spread(49 / 0.25, 100), rel=FLOAT64)
+    assert later > 2 * 49 / 0.25
 
 
 @pytest.mark.claims("eq-block-flops")
@@ -457,9 +445,10 @@ def test_attention_overtakes_the_rest_at_six_widths():
 @pytest.mark.claims("exercise-half")
 def test_exercise_half():
     assert frames.collapse_exponent(3 * 76, 76) == 0.75
-    layers = (10 ** (4 / 3) - 1) / 0.25
+    surface = CollapseSurface((0.0,), 76, 0.25)
+    layers = brentq(lambda depth: surface.spread(depth, 3 * 76) - 0.1, 1, 1000)
     assert layers == pytest.approx(82, abs=quoted(0))
-    assert (10 - 1) / 0.25 == 36
+    assert frames.relative_deviation(0.0, 36, step=0.25) == pytest.approx(0.1, rel=FLOAT64)
 
 
 @pytest.mark.claims("exercise-constant-share")
@@ -469,7 +458,7 @@ def test_exercise_constant_share():
         before = frames.second_eigenvalue(10, frames.dilution_frames(16, 4, gap))
         after = frames.second_eigenvalue(80, frames.dilution_frames(16, 4, gap + bias))
         assert after == pytest.approx(before, rel=FLOAT64)
-    assert bias == pytest.approx(math.log(8), rel=1e-3)
+    assert bias == pytest.approx(math.log(8), rel=LARGE_GAP_LIMIT)
 
 
 @pytest.mark.claims("exercise-negative")
@@ -484,11 +473,8 @@ def test_exercise_negative():
 
 @pytest.mark.claims("exercise-gap")
 def test_exercise_gap():
-    temperature = math.log(1001) / 0.1
-    assert temperature == pytest.approx(69.1, abs=quoted(1))
-    assert 10 * math.log(1000) == pytest.approx(69.1, abs=quoted(1))
-    held = long_context.equiangular_eigenvalue(0.9, 1000, temperature)
-    assert held == pytest.approx(0.5, rel=FLOAT64)
+    half = brentq(lambda b: long_context.equiangular_eigenvalue(0.9, 1000, b) - 0.5, 1, 700)
+    assert half == pytest.approx(69.1, abs=quoted(1))
     critical = long_context.equiangular_eigenvalue(0.9, 1000, 10 * math.log(1000))
     assert critical == pytest.approx(999 / 1999, rel=FLOAT64)
 

@@ -75,3 +75,17 @@ def test_figure_shows_itself_as_a_png_and_figures_drawn_alike_have_the_same_byte
 def test_figure_has_the_width_of_the_page():
     with matplotlib.rc_context():
         assert style.figure(height=1).get_size_inches().tolist() == [style.WIDTH, 1]
+
+
+def test_a_logarithmic_axis_of_many_decades_is_labelled_at_powers_of_ten():
+    with matplotlib.rc_context():
+        drawing = style.figure(height=2)
+        axes = drawing.subplots()
+        axes.semilogy([3e-13, 1.0])
+        style.label_logarithm(axes.yaxis)
+        drawing.draw_without_rendering()
+        low, high = axes.get_ylim()
+        marks = [text for text in axes.get_yticklabels() if low <= text.get_position()[1] <= high]
+    values = [float(text.get_text().replace("−", "-")) for text in marks]
+    assert len(values) >= 4
+    np.testing.assert_allclose(np.log10(values), np.round(np.log10(values)), atol=1e-9)

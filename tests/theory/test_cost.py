@@ -17,7 +17,7 @@ from attention_collapse.theory.cost import (
 )
 from attention_collapse.vggt.block import Block
 
-SHAPE = BlockShape(width=48, hidden=192, itemsize=8)
+SHAPE = BlockShape(width=48, hidden=192, bytes_per_number=8)
 
 
 def block():
@@ -61,7 +61,7 @@ def test_traffic_of_a_block(tokens):
     x = torch.randn(1, tokens, 48, dtype=torch.float64)
     with Traffic() as traffic:
         block()(x)
-    assert block_cost(SHAPE, tokens).bytes == traffic.bytes
+    assert block_cost(SHAPE, tokens).traffic == traffic.bytes
 
 
 @pytest.mark.parametrize(("queries", "keys"), [(60, 60), (60, 20), (20, 20)])
@@ -72,13 +72,13 @@ def test_attention_of_some_queries_to_some_keys(queries, keys):
     assert cost.flops == counted(lambda: F.scaled_dot_product_attention(query, key, key))
     with Traffic() as traffic:
         F.scaled_dot_product_attention(query, key, key)
-    assert cost.bytes == traffic.bytes
+    assert cost.traffic == traffic.bytes
 
 
 def merged_block(x, groups, *, merge_queries):
     """A block whose keys and values, and queries if asked, are averaged over runs of tokens."""
     module = block()
-    query, key, value = module.attn._heads(module.norm1(x), None)
+    query, key, value = module.attn._heads(module.norm1(x), 0, 3, None)
     key, value = (y.unflatten(2, (groups, -1)).mean(3) for y in (key, value))
     if merge_queries:
         query = query.unflatten(2, (groups, -1)).mean(3)
@@ -99,7 +99,7 @@ def test_a_merged_block(merge_queries):
     assert cost.flops == counted(lambda: merged_block(x, 20, merge_queries=merge_queries))
     with Traffic() as traffic:
         merged_block(x, 20, merge_queries=merge_queries)
-    assert cost.bytes == traffic.bytes
+    assert cost.traffic == traffic.bytes
 
 
 def test_a_scene_is_its_frame_blocks_and_its_global_blocks():
@@ -142,7 +142,7 @@ def test_a_scene_refuses(arguments, message):
         scene_cost(SHAPE, **({"frames": 2, "per_frame": 7} | arguments))
 
 
-@pytest.mark.parametrize("name", ["width", "hidden", "itemsize"])
+@pytest.mark.parametrize("name", ["width", "hidden", "bytes_per_number"])
 def test_a_shape_refuses_sizes_below_one(name):
     with pytest.raises(ValueError, match=f"{name} must be finite and at least 1; got 0: pass"):
         BlockShape(**{name: 0})

@@ -211,8 +211,8 @@ def test_relative_deviation_takes_arrays():
 @pytest.mark.parametrize(
     ("eigenvalue", "layers", "step", "message"),
     [
-        (-0.1, 1, 0.25, "eigenvalue must be finite and at least 0; got -0.1: the bounds"),
-        (1.1, 1, 0.25, "eigenvalue must be at most 1; got 1.1: rows of attention"),
+        (-0.1, 1, 0.25, r"eigenvalue must be in \[0, 1\]; got -0.1: the bounds"),
+        (1.1, 1, 0.25, r"eigenvalue must be in \[0, 1\]; got 1.1: the bounds"),
         (0.5, -1, 0.25, "layers must be finite and at least 0; got -1: count"),
         (0.5, 1, 0, "step must be finite and positive; got 0: a layer must move"),
     ],

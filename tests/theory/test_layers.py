@@ -7,12 +7,12 @@ from attention_collapse.theory.layers import (
     cloud_covariance,
     layer,
     normalise,
+    particle_spread,
     response_law,
 )
 from tolerances import FLOAT64, RESPONSE_LAW
 
 DIRECTIONS = 4
-NORMALISED = (Scheme.PRE_NORM, Scheme.POST_NORM)
 
 
 def gaussian_cloud(count, *, seed=0):
@@ -24,7 +24,7 @@ def gaussian_cloud(count, *, seed=0):
 def start(scheme, *, sharpness, deviation=0.02, count=1500):
     """A cloud for the scheme, and the temperature that gives it the sharpness."""
     cloud = gaussian_cloud(count)
-    if scheme in NORMALISED:
+    if scheme.normalises:
         cloud = normalise(np.c_[np.ones(count), deviation * cloud])
         return cloud, sharpness / deviation**2
     return cloud, sharpness
@@ -55,7 +55,9 @@ def written_out(tokens, *, scheme, step, temperature, match_share):
 def test_a_layer_is_the_sum_written_out(scheme):
     tokens = np.random.default_rng(1).standard_normal((7, 3))
     settings = {"scheme": str(scheme), "step": 0.3, "temperature": 0.7, "match_share": 0.2}
-    np.testing.assert_allclose(layer(tokens, **settings), written_out(tokens, **settings))
+    np.testing.assert_allclose(
+        layer(tokens, **settings), written_out(tokens, **settings), rtol=FLOAT64
+    )
 
 
 @pytest.mark.parametrize("scheme", list(Scheme))
@@ -82,10 +84,10 @@ def test_matches_alone_return_every_token_as_it_is(scheme):
 def test_the_covariance_is_that_of_what_attention_reads():
     tokens = np.random.default_rng(4).standard_normal((20, 3)) + 3
     directions = attended(tokens, scheme="pre-norm")
-    np.testing.assert_allclose(np.linalg.norm(directions, axis=1), 1)
+    np.testing.assert_allclose(np.linalg.norm(directions, axis=1), 1, rtol=FLOAT64)
     centred = directions - directions.mean(axis=0)
     np.testing.assert_allclose(
-        cloud_covariance(tokens, scheme="pre-norm"), centred.T @ centred / 20
+        cloud_covariance(tokens, scheme="pre-norm"), centred.T @ centred / 20, atol=FLOAT64
     )
     assert np.trace(cloud_covariance(tokens, scheme="pure")) > 1
 
@@ -97,7 +99,7 @@ def test_particles_follow_the_response_law(scheme, match_share):
     sharpness = 0.1 if scheme is Scheme.EXPANSIVE else 0.3
     tokens, temperature = start(scheme, sharpness=sharpness)
     settings = {"step": 0.1, "match_share": match_share}
-    cosines = scheme in NORMALISED
+    cosines = scheme.normalises
     law = response_law(scheme, sharpness=sharpness, layers=10, cosine_scores=cosines, **settings)
     variance = [np.trace(cloud_covariance(tokens, scheme=scheme))]
     for _ in range(10):
@@ -137,6 +139,10 @@ def test_a_step_for_each_layer():
         ({"layers": -1}, "layers must be finite and at least 0"),
         ({"scheme": "averaging", "cosine_scores": True}, "cosine_scores must be off"),
         ({"scheme": "averaging", "step": 1.5}, "step must be at most 1 for averaging"),
+        (
+            {"step": np.full(3, 0.1)},
+            r"step must be one number or one for each of 40 .*got shape",
+        ),
         ({"scheme": "contractive", "step": 5.0}, "overshoots the mean"),
         ({"scheme": "expansive", "sharpness": 9.0}, "outgrows float64"),
     ],
@@ -152,9 +158,27 @@ def test_the_law_refuses(change, message):
     ("tokens", "message"),
     [
         (np.zeros((2, 3)), "norms of the tokens must be finite and positive"),
-        (np.array([[1.0, np.nan]]), "norms of the tokens must be finite and positive"),
+        (np.array([[1.0, np.nan]]), "tokens must be finite"),
+        (np.zeros((0, 3)), r"tokens must have the shape \[token width\].*got \(0, 3\): pass"),
     ],
 )
 def test_a_layer_refuses(tokens, message):
     with pytest.raises(ValueError, match=message):
         layer(tokens, scheme="pre-norm", step=0.1, temperature=1.0)
+
+
+def test_a_layer_refuses_a_temperature_by_its_name():
+    with pytest.raises(ValueError, match="temperature must be finite; got nan: pass"):
+        layer(np.eye(3), scheme="pre-norm", step=0.1, temperature=np.nan)
+
+
+def test_tokens_that_agree_are_refused_before_they_move():
+    """The layers would overflow first if the check came after them."""
+    with pytest.raises(ValueError, match="variance at the start must be .* tokens that agree"):
+        particle_spread(
+            np.full((3, 2), 1e100), scheme="expansive", step=1e100, temperature=0.0, layers=4
+        )
+
+
+def test_what_normalises():
+    assert [scheme for scheme in Scheme if scheme.normalises] == ["post-norm", "pre-norm"]

@@ -150,12 +150,12 @@ def test_logit_scale():
     [
         (logit_scale, (1, 5), "tokens must be finite and at least 2; got 1: one token"),
         (logit_scale, (5, 1), "trained_tokens must be finite and at least 2; got 1: ln 1"),
-        (output_cosine, (0.0, 5, 1.0), "cosine must be finite and positive; got 0.0: tokens"),
-        (output_cosine, (1.0, 5, 1.0), "cosine must be below 1; got 1.0: equal tokens"),
+        (output_cosine, (0.0, 5, 1.0), r"cosine must be in \(0, 1\); got 0.0: tokens"),
+        (output_cosine, (1.0, 5, 1.0), r"cosine must be in \(0, 1\); got 1.0: tokens must lie"),
         (output_cosine, (0.3, 1, 1.0), "tokens must be finite and at least 2; got 1: a cosine"),
         (output_cosine, (0.3, 5, -1.0), "temperature must be .* got -1.0: like tokens"),
         (limiting_cosine, (0.3, -1.0), "growth must be .* got -1.0: like tokens"),
-        (limiting_cosine, (math.nan, 1.0), "cosine must be finite and positive; got nan"),
+        (limiting_cosine, (math.nan, 1.0), r"cosine must be in \(0, 1\); got nan"),
     ],
 )
 def test_refuses_what_has_no_transition(function, arguments, message):

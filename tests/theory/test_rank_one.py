@@ -73,6 +73,13 @@ def test_depth_times_spread_tends_to_the_constant():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
+        (lambda: half_space_margin(np.zeros((0, 3))), r"tokens must have the shape.*got \(0, 3\)"),
+        (
+            lambda: spread_constant(np.full((2, 2), np.nan), limit=np.ones(2), step=1),
+            "tokens must be finite",
+        ),
+        (lambda: spread_constant(np.zeros((0, 2)), limit=np.ones(2), step=1), "tokens must have"),
+        (lambda: spread_constant(np.eye(2), limit=np.ones(3), step=1), "limit must end in an axis"),
         (lambda: half_space_margin(np.zeros((2, 2))), "norms of the tokens"),
         (
             lambda: direction_bound(np.array([[1.0, 0.0], [-1.0, 0.0]]), step=1, layers=1),

@@ -48,7 +48,9 @@ def test_the_solution_has_an_inverse_that_is_linear_in_time():
     solved = solved_covariance(covariance, **given, depth_times=TIMES)
     growth = np.einsum("h,hij->ij", given["rates"], given["bilinears"])
     inverse = np.linalg.inv(covariance) - TIMES[:, None, None] * (growth + growth.T)
-    np.testing.assert_allclose(solved @ inverse, np.broadcast_to(np.eye(3), (4, 3, 3)), atol=1e-11)
+    np.testing.assert_allclose(
+        solved @ inverse, np.broadcast_to(np.eye(3), (4, 3, 3)), atol=10 * FLOAT64
+    )
 
 
 def test_mean_and_characteristics_are_those_of_the_integrated_flow():
@@ -125,10 +127,10 @@ def test_the_solution_turns_with_the_coordinates_and_does_not_know_the_order_of_
     turned["bilinears"] = (turned["bilinears"] + turned["bilinears"].swapaxes(1, 2)) / 2
     before = solved_covariance(covariance, **given, depth_times=TIMES)
     after = solved_covariance(there, **turned, depth_times=TIMES)
-    np.testing.assert_allclose(after, turn @ before @ turn.T, atol=1e-12)
+    np.testing.assert_allclose(after, turn @ before @ turn.T, atol=FLOAT64)
     moved = solved_mean(turn @ mean, there, **turned, depth_times=TIMES)
     still = solved_mean(mean, covariance, **given, depth_times=TIMES)
-    np.testing.assert_allclose(moved, still @ turn.T, atol=1e-12)
+    np.testing.assert_allclose(moved, still @ turn.T, atol=FLOAT64)
 
 
 @pytest.mark.parametrize(

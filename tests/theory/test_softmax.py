@@ -51,6 +51,8 @@ def test_large_scores_do_not_overflow(sample):
         ({"bilinear": np.full((3, 3), np.nan)}, "bilinear must be finite"),
         ({"queries": np.zeros((2, 4))}, "queries must end in an axis of 3"),
         ({"weights": np.array([1.0, -1, 1, 1, 1, 1, 1])}, "weights must be finite, at least zero"),
+        ({"weights": np.ones(6)}, r"weights must have one mass for each token, 7 .*got shape \(6,"),
+        ({"bilinear": np.full((3, 3), 1e308)}, "scores must be finite; got an overflow"),
         ({"weights": np.zeros(7)}, "weights must be finite, at least zero and not all zero"),
     ],
 )
@@ -58,3 +60,8 @@ def test_what_is_no_attention_is_refused(sample, change, message):
     tokens, bilinear = sample
     with pytest.raises(ValueError, match=message):
         attention_matrix(tokens, **{"bilinear": bilinear, **change})
+
+
+def test_attention_needs_a_token():
+    with pytest.raises(ValueError, match=r"tokens must have the shape.*got \(0, 3\): pass one row"):
+        attention_matrix(np.zeros((0, 3)), bilinear=np.eye(3))

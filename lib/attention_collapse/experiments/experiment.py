@@ -20,7 +20,7 @@ def silent(message: str) -> None:
     """
 
 
-EXPERIMENTS = ("landmark_flow", "random_weights")
+EXPERIMENTS = ("forward_cost", "landmark_flow", "photographs", "random_weights")
 
 
 @dataclasses.dataclass(frozen=True)

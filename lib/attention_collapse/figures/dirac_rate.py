@@ -53,7 +53,7 @@ def draw_powers(
         spread: Spread after 1, 2, … layers of equal rows.
         bound: The bound of the theorem on it, for the same layers.
         constant: Limit of the product of layer and spread.
-        shares: Relative spread after 1, 2, … layers for each share :math:`\\lambda_2`.
+        shares: Relative spread after 1, 2, … layers for each share :math:`\lambda_2`.
 
     Home section: *How fast: Dirac at O(1/L)*.
     """

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from attention_collapse.figures import style
 
 LABELS = {
-    "singular_ratio": "singular ratio σ₂/σ₁",
+    "singular_ratio": "singular ratio",
     "stable_excess": "stable rank − 1",
     "entropy_deficit": "entropy deficit in nats",
 }

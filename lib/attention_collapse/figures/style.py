@@ -35,6 +35,7 @@ WIDTH = 7.2
 """Width of a figure in inches, that of a page's text."""
 
 _DOTS_PER_INCH = 144
+_FINE_DECADES = 4  # more of them leave no room for labels between powers of ten
 _PARAMETERS = {
     "axes.axisbelow": True,
     "axes.edgecolor": REFERENCE,
@@ -99,11 +100,15 @@ def sequence(count: int) -> list[tuple[float, float, float, float]]:
 
 
 def label_logarithm(axis: Axis) -> None:
-    """Mark a logarithmic axis at 1, 2 and 5 times the powers of ten, in plain numbers.
+    """Mark a logarithmic axis in plain numbers: at 1, 2 and 5 times the powers of ten.
+
+    Over more than four decades, as they are when this is called, at powers of ten alone.
 
     Home section: *The phenomenon*.
     """
-    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    low, high = sorted(axis.get_view_interval())
+    wide = 0 < low * 10**_FINE_DECADES < high
+    axis.set_major_locator(LogLocator(subs=(1,) if wide else (1, 2, 5)))
     axis.set_major_formatter("{x:g}")
     axis.set_minor_locator(NullLocator())
 

@@ -104,7 +104,7 @@ def score_variance(
         ValueError: If query and key differ in their dimensions, there are fewer than two keys, or
             a tensor is empty or not finite.
 
-    Source: derivation checked in tests, to appear in the theory part.
+    Source: derived in *The rank profile in closed form*, theorem *Gaussian spectrum*.
     Home section: *The phenomenon*.
     """
     _require_same_dimension(query, key)

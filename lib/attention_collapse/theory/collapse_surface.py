@@ -19,6 +19,7 @@ import numpy as np
 from jaxtyping import Float
 
 from attention_collapse.theory import frames as frame_dilution
+from attention_collapse.theory.decay import relative_variance
 from attention_collapse.theory.spectrum import RankProfile, decay_ratio, rank_profile
 from attention_collapse.theory.validation import require_at_least, require_positive
 
@@ -70,8 +71,11 @@ class CollapseSurface:
         self, depth: int | float, frames: int | float
     ) -> Float[np.ndarray, "direction"]:
         """Variance :math:`u_k` per direction, relative to its value at depth zero."""
-        remaining = self.depth_time(depth) ** (-2.0 * self.exponent(frames))
-        return remaining / (1.0 - self._initial + self._initial * remaining)
+        return relative_variance(
+            math.log(self.depth_time(depth)),
+            sharpness=self._initial,
+            match_share=frame_dilution.second_eigenvalue(frames, self.dilution_frames),
+        )
 
     def sharpness(self, depth: int | float, frames: int | float) -> Float[np.ndarray, "direction"]:
         """Sharpness :math:`a_k = a_{k0} u_k` per direction."""

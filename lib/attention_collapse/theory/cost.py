@@ -17,19 +17,19 @@ class Cost:
 
     Attributes:
         flops: Floating-point operations, two for a multiply-add.
-        bytes: Bytes read and written.
+        traffic: Bytes read and written.
 
     Home section: *Depth and frames: one law*.
     """
 
     flops: int
-    bytes: int
+    traffic: int
 
     def __add__(self, other: "Cost") -> "Cost":
-        return Cost(self.flops + other.flops, self.bytes + other.bytes)
+        return Cost(self.flops + other.flops, self.traffic + other.traffic)
 
     def __mul__(self, count: int) -> "Cost":
-        return Cost(self.flops * count, self.bytes * count)
+        return Cost(self.flops * count, self.traffic * count)
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class BlockShape:
     Attributes:
         width: :math:`C`, channels of a token.
         hidden: Hidden channels of the MLP.
-        itemsize: Bytes of one number.
+        bytes_per_number: Size of one number, in bytes.
 
     Raises:
         ValueError: If a size is below 1.
@@ -49,10 +49,10 @@ class BlockShape:
 
     width: int = 1024
     hidden: int = 4096
-    itemsize: int = 2
+    bytes_per_number: int = 2
 
     def __post_init__(self) -> None:
-        for name in ("width", "hidden", "itemsize"):
+        for name in ("width", "hidden", "bytes_per_number"):
             require_at_least(name, getattr(self, name), 1, fix="pass the size of the block")
 
 
@@ -67,11 +67,12 @@ def attention_cost(shape: BlockShape, *, queries: int, keys: int) -> Cost:
     Raises:
         ValueError: If a number of tokens is below 1.
 
+    Source: derived in the home section, equation ``eq-block-flops``.
     Home section: *Depth and frames: one law*.
     """
     require_at_least("queries", queries, 1, fix="count the tokens that ask")
     require_at_least("keys", keys, 1, fix="count the tokens that are read")
-    traffic = 2 * (queries + keys) * shape.width * shape.itemsize
+    traffic = 2 * (queries + keys) * shape.width * shape.bytes_per_number
     return Cost(4 * queries * keys * shape.width, traffic)
 
 
@@ -95,6 +96,7 @@ def block_cost(
     Raises:
         ValueError: If a number of tokens is below 1.
 
+    Source: derived in the home section, equation ``eq-block-flops``.
     Home section: *Depth and frames: one law*.
     """
     queries = tokens if queries is None else queries
@@ -124,6 +126,7 @@ def scene_cost(
     Raises:
         ValueError: If a number is below 1 or the share is outside its range.
 
+    Source: sum of ``block_cost`` over the alternating blocks of VGGT (arXiv 2503.11651, section 3).
     Home section: *Depth and frames: one law*.
     """
     require_at_least("frames", frames, 1, fix="a sequence has one frame or more")
@@ -145,15 +148,16 @@ def attention_weights_bytes(shape: BlockShape, *, queries: int, keys: int, heads
     Raises:
         ValueError: If a number is below 1.
 
+    Source: definition.
     Home section: *Depth and frames: one law*.
     """
     for name, count in (("queries", queries), ("keys", keys), ("heads", heads)):
         require_at_least(name, count, 1, fix="count what attention holds")
-    return queries * keys * heads * shape.itemsize
+    return queries * keys * heads * shape.bytes_per_number
 
 
 def _linear(shape: BlockShape, tokens: int, inputs: int, outputs: int) -> Cost:
     """A linear map with a bias: tokens in, weights and bias, tokens out."""
     require_at_least("tokens", tokens, 1, fix="count the tokens of the block")
     moved = tokens * inputs + inputs * outputs + outputs + tokens * outputs
-    return Cost(2 * tokens * inputs * outputs, moved * shape.itemsize)
+    return Cost(2 * tokens * inputs * outputs, moved * shape.bytes_per_number)

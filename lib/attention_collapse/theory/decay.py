@@ -10,8 +10,10 @@ from jaxtyping import Float, Num
 from scipy.special import wrightomega, xlogy
 
 from attention_collapse.theory import spectrum
+from attention_collapse.theory.square_root import symmetric_square_root
 from attention_collapse.theory.validation import (
     require_at_least,
+    require_between,
     require_covariances,
     require_positive,
     require_square_matrices,
@@ -36,13 +38,14 @@ def pure_sharpness(
     Raises:
         ValueError: If ``initial`` is negative or not below 1, or ``layers`` is negative.
 
-    Source: derived in the home section, equation *pure*.
+    Source: derived in the home section, equation ``eq-pure``.
     Home section: *How fast: Dirac at O(1/L)*.
     """
     require_at_least("initial", initial, 0, fix="content scores must favour like tokens")
     _require_contracting(initial)
     require_at_least("layers", layers, 0, fix="count layers from zero")
-    return np.exp(xlogy(3.0**layers, initial))
+    with np.errstate(over="ignore"):  # an infinite power of a number below 1 is zero
+        return np.exp(xlogy(np.power(3.0, layers), initial))
 
 
 def relative_variance(
@@ -65,9 +68,10 @@ def relative_variance(
         match_share: :math:`\lambda_2`, in :math:`[0, 1]`.
 
     Raises:
-        ValueError: If an argument is out of range.
+        ValueError: If ``clock`` or ``sharpness`` is negative or not finite, ``sharpness`` is not
+            below 1, or ``match_share`` is not in :math:`[0, 1]`.
 
-    Source: derived in the home section, theorem *One law on three clocks*.
+    Source: derived in the home section, theorem *One law on two clocks*.
     Home section: *How fast: Dirac at O(1/L)*.
     """
     require_at_least("sharpness", sharpness, 0, fix="content scores must favour like tokens")
@@ -93,14 +97,15 @@ def cosine_relative_variance(
         match_share: :math:`\lambda_2`, in :math:`[0, 1]`.
 
     Raises:
-        ValueError: If an argument is out of range.
+        ValueError: If ``clock`` is negative or not finite, ``sharpness`` is not finite or
+            not positive, or ``match_share`` is not in :math:`[0, 1]`.
 
     Source: derived in the home section, proposition *Cosine scores*.
     Home section: *How fast: Dirac at O(1/L)*.
     """
     require_positive("sharpness", sharpness, fix="relative_variance covers scores of zero")
     require_at_least("clock", clock, 0, fix="count depth from the first layer")
-    _require_share(match_share)
+    require_between("match_share", match_share, 0, 1, ends=True, fix="it is a share")
     exponent = np.log(sharpness) + sharpness - 2.0 * (1.0 - match_share) * clock
     return wrightomega(exponent) / sharpness
 
@@ -130,22 +135,21 @@ def relative_covariance(
     Raises:
         ValueError: If a matrix is not finite or not of the token width, the covariance is not
             symmetric with variances of at least zero, an eigenvalue of :math:`K` is not below 1,
-            or a number is out of range.
+            ``clock`` is negative or not finite, or ``match_share`` is not in :math:`[0, 1]`.
 
-    Source: derived in the home section, theorem *One law on three clocks*.
+    Source: derived in the home section, theorem *One law on two clocks*.
     Home section: *How fast: Dirac at O(1/L)*.
     """
     require_covariances(len(covariance), covariance=covariance)
     require_square_matrices(len(covariance), bilinear=bilinear)
-    values, vectors = np.linalg.eigh(covariance)
-    root = (vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T
+    root = symmetric_square_root(covariance)
     sharpness, axes = np.linalg.eigh(root @ (bilinear + bilinear.T) @ root / 2.0)
     factor = root @ axes
     return (factor * _logistic(clock, sharpness, match_share)) @ factor.T
 
 
 def rank_over_depth(
-    spread: Float[np.ndarray, "depth direction"],
+    spread: Float[np.ndarray, "depth _"],
     *,
     sharpness: Float[np.ndarray, "direction"],
     count: int = 32,
@@ -161,25 +165,26 @@ def rank_over_depth(
         count: Number of singular values to list.
 
     Raises:
-        ValueError: If some :math:`a_k u_k` is beyond the closed form of the spectrum.
+        ValueError: If spread and sharpness differ in their number of directions, or some
+            :math:`a_k u_k` is beyond the closed form of the spectrum.
 
-    Source: the spectrum is that of *The rank profile in closed form*.
+    Source: the spectrum is that of *The rank profile in closed form*, theorem *Gaussian spectrum*.
     Home section: *How fast: Dirac at O(1/L)*.
     """
+    if spread.shape[-1:] != sharpness.shape:
+        raise ValueError(
+            "spread must have one column for each sharpness; got shapes "
+            f"{spread.shape} and {sharpness.shape}: run the law with the same directions."
+        )
     return [spectrum.rank_profile(present, count=count) for present in sharpness * spread**2]
 
 
 def _logistic(clock, sharpness, match_share):
     require_at_least("clock", clock, 0, fix="count depth from the first layer")
     _require_contracting(sharpness)
-    _require_share(match_share)
+    require_between("match_share", match_share, 0, 1, ends=True, fix="it is a share")
     remaining = np.exp(-2.0 * (1.0 - match_share) * clock)
     return remaining / (1.0 - sharpness + sharpness * remaining)
-
-
-def _require_share(match_share: int | float | Float[np.ndarray, "*point"]) -> None:
-    if not np.all(np.less_equal(0, match_share) & np.less_equal(match_share, 1)):
-        raise ValueError(f"match_share must be in [0, 1]; got {match_share}: it is a share.")
 
 
 def _require_contracting(sharpness: int | float | Float[np.ndarray, "*point"]) -> None:

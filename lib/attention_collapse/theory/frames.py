@@ -13,6 +13,7 @@ from scipy.special import expit, poch, softmax
 
 from attention_collapse.theory.validation import (
     require_at_least,
+    require_between,
     require_exponent,
     require_positive,
 )
@@ -207,11 +208,9 @@ def relative_deviation(
     Source: derived in the home section, theorem *Collapse exponent*.
     Home section: *Depth and frames: one law*.
     """
-    require_at_least("eigenvalue", eigenvalue, 0, fix="the bounds need a share of attention")
-    if np.any(np.greater(eigenvalue, 1)):
-        raise ValueError(
-            f"eigenvalue must be at most 1; got {eigenvalue}: rows of attention sum to one."
-        )
+    require_between(
+        "eigenvalue", eigenvalue, 0, 1, ends=True, fix="the bounds need a share of attention"
+    )
     require_at_least("layers", layers, 0, fix="count layers from zero")
     require_positive("step", step, fix="a layer must move the tokens")
     exponent = 1.0 - np.asarray(eigenvalue, dtype=np.float64)

@@ -17,7 +17,12 @@ import numpy as np
 from jaxtyping import Float
 
 from attention_collapse.theory.softmax import attention_matrix
-from attention_collapse.theory.validation import require_at_least, require_positive
+from attention_collapse.theory.validation import (
+    require_at_least,
+    require_between,
+    require_positive,
+    require_tokens,
+)
 
 
 class Scheme(StrEnum):
@@ -42,6 +47,11 @@ class Scheme(StrEnum):
     CONTRACTIVE = "contractive"
     EXPANSIVE = "expansive"
 
+    @property
+    def normalises(self) -> bool:
+        """Whether the layer takes directions of tokens, so that scores can be cosines."""
+        return self in (Scheme.PRE_NORM, Scheme.POST_NORM)
+
     @classmethod
     def _missing_(cls, value: object) -> None:
         raise ValueError(f"scheme must be one of {[*map(str, cls)]}; got {value!r}: pick one.")
@@ -65,18 +75,19 @@ def layer(
         match_share: :math:`\lambda_2`, share of attention that stays on the token itself.
 
     Raises:
-        ValueError: If the scheme has no such name, the tokens are not finite or cannot be
-            normalised, the step is not positive, or the share is not in :math:`[0, 1]`.
+        ValueError: If there is no such scheme, there is no token, one is not finite or cannot be
+            normalised, or the step, the temperature or the share is out of range.
 
     Source: definition.
     Home section: *How fast: Dirac at O(1/L)*.
     """
     scheme = Scheme(scheme)
     require_positive("step", step, fix="a layer must move the tokens")
-    _require_share(match_share)
+    require_between("match_share", match_share, 0, 1, ends=True, fix="it is a share")
+    if not np.isfinite(temperature):
+        raise ValueError(f"temperature must be finite; got {temperature}: pass a factor of scores.")
     seen = attended(tokens, scheme=scheme)
-    bilinear = temperature * np.eye(tokens.shape[1])
-    content = attention_matrix(seen, bilinear=bilinear) @ seen
+    content = attention_matrix(seen, bilinear=temperature * np.eye(tokens.shape[1])) @ seen
     output = match_share * seen + (1.0 - match_share) * content
     match scheme:
         case Scheme.PURE:
@@ -97,10 +108,13 @@ def attended(
     """What attention reads: the directions of the tokens under pre-norm, else the tokens.
 
     Raises:
-        ValueError: If the scheme has no such name, or a token that must be normalised is zero.
+        ValueError: If the scheme has no such name, there is no token, one is not finite, or one
+            that must be normalised is zero.
 
+    Source: definition.
     Home section: *How fast: Dirac at O(1/L)*.
     """
+    require_tokens("tokens", tokens)
     return normalise(tokens) if Scheme(scheme) is Scheme.PRE_NORM else tokens
 
 
@@ -110,10 +124,12 @@ def normalise(
     r"""Directions of the tokens, :math:`\mathrm N(x) = x / \lVert x \rVert`.
 
     Raises:
-        ValueError: If a token is zero or not finite.
+        ValueError: If there is no token, or one is zero or not finite.
 
+    Source: definition.
     Home section: *How fast: Dirac at O(1/L)*.
     """
+    require_tokens("tokens", tokens)
     norms = np.linalg.norm(tokens, axis=1, keepdims=True)
     require_positive("norms of the tokens", norms, fix="a zero token has no direction")
     return tokens / norms
@@ -127,6 +143,10 @@ def cloud_covariance(
     Its trace is the variance, the root of the trace the spread, and its eigenvalues times
     :math:`\beta` are the sharpness values of the cloud.
 
+    Raises:
+        ValueError: As ``attended``.
+
+    Source: definition.
     Home section: *How fast: Dirac at O(1/L)*.
     """
     seen = attended(tokens, scheme=scheme)
@@ -147,26 +167,26 @@ def particle_spread(
     It is :math:`\sqrt{\operatorname{tr}\Sigma}` of what attention reads. Arguments as in ``layer``.
 
     Raises:
-        ValueError: As ``layer``, and if the tokens agree at the start or ``layers`` is negative.
+        ValueError: As ``layer``, and if what attention reads agrees at the start or ``layers`` is
+            negative.
 
     Source: definition.
     Home section: *How fast: Dirac at O(1/L)*.
     """
     require_at_least("layers", layers, 0, fix="count layers from zero")
     settings = {"scheme": scheme, "step": step, "temperature": temperature}
-    spread = np.empty(layers + 1)
-    for depth in range(layers + 1):
-        spread[depth] = np.sqrt(np.trace(cloud_covariance(tokens, scheme=scheme)))
-        if depth < layers:
-            tokens = layer(tokens, match_share=match_share, **settings)
-    require_positive("spread at the start", spread[0], fix="tokens that agree cannot collapse")
-    return spread / spread[0]
+    variance = [np.trace(cloud_covariance(tokens, scheme=scheme))]
+    require_positive("variance at the start", variance[0], fix="tokens that agree cannot collapse")
+    for _ in range(layers):
+        tokens = layer(tokens, match_share=match_share, **settings)
+        variance.append(np.trace(cloud_covariance(tokens, scheme=scheme)))
+    return np.sqrt(np.array(variance) / variance[0])
 
 
 def response_law(
     scheme: Scheme | str,
     *,
-    step: int | float | Float[np.ndarray, "layer"],
+    step: int | float | Float[np.ndarray, "_"],
     sharpness: int | float | Float[np.ndarray, "*direction"],
     match_share: int | float,
     layers: int,
@@ -203,15 +223,20 @@ def response_law(
         cosine_scores: Whether scores are :math:`\beta \cos`, under pre-norm and post-norm.
 
     Raises:
-        ValueError: If an argument is out of range, scores are cosines without normalisation, an
-            averaging step is above 1, a contractive layer would overshoot the mean, or an
-            expansive cloud outgrows float64.
+        ValueError: If an argument is out of range, the steps are not one for each layer, scores
+            are cosines without normalisation, an averaging step is above 1, a contractive layer
+            would overshoot the mean, or an expansive cloud outgrows float64.
 
-    Source: derived in the home section.
+    Source: derived in the home section, proposition *Response law*.
     Home section: *How fast: Dirac at O(1/L)*.
     """
     scheme = Scheme(scheme)
     require_at_least("layers", layers, 0, fix="count layers from zero")
+    if np.shape(step) not in ((), (layers,)):
+        raise ValueError(
+            f"step must be one number or one for each of {layers} layers; got shape "
+            f"{np.shape(step)}: pass as many steps as layers."
+        )
     steps = np.broadcast_to(np.asarray(step, dtype=np.float64), (layers,))
     _require_response(scheme, steps, sharpness, match_share, cosine_scores)
     spread = np.ones((layers + 1, *np.shape(sharpness)))
@@ -251,14 +276,14 @@ def _factor(scheme, step, returned, norm):
 def _require_response(scheme, steps, sharpness, match_share, cosine_scores):
     require_positive("step", steps, fix="a layer must move the tokens")
     require_at_least("sharpness", sharpness, 0, fix="content scores must favour like tokens")
-    _require_share(match_share)
+    require_between("match_share", match_share, 0, 1, ends=True, fix="it is a share")
     largest = np.max(sharpness, initial=0.0)
-    if cosine_scores and scheme not in (Scheme.PRE_NORM, Scheme.POST_NORM):
+    if cosine_scores and not scheme.normalises:
         raise ValueError(
             f"cosine_scores must be off for the scheme {scheme}: its tokens are not normalised."
         )
-    bounded = cosine_scores or scheme in (Scheme.CONTRACTIVE, Scheme.EXPANSIVE)
-    if not bounded and not largest < 1.0:
+    any_sharpness = cosine_scores or scheme in (Scheme.CONTRACTIVE, Scheme.EXPANSIVE)
+    if not any_sharpness and not largest < 1.0:
         raise ValueError(
             f"sharpness must be below 1 for the scheme {scheme}; got {largest}: from there on the "
             "Gaussian closure grows where particles do not."
@@ -273,8 +298,3 @@ def _require_response(scheme, steps, sharpness, match_share, cosine_scores):
             "step times the returned fraction must be at most 1 for the scheme contractive; got "
             f"{steps.max() * returned}: a longer step overshoots the mean, shorten it."
         )
-
-
-def _require_share(match_share: int | float) -> None:
-    if not 0.0 <= match_share <= 1.0:
-        raise ValueError(f"match_share must be in [0, 1]; got {match_share}: it is a share.")

@@ -12,9 +12,11 @@ from jaxtyping import Float, Num
 
 from attention_collapse.theory.validation import (
     require_at_least,
+    require_between,
     require_exponent,
-    require_positive,
 )
+
+_COSINE_FIX = "tokens must lie on one side, and equal ones stay equal"
 
 
 def crossover_tokens(score_variance: int | float) -> tuple[float, float]:
@@ -113,7 +115,7 @@ def equiangular_eigenvalue(
     Source: derived in the home section, proposition *One layer, many tokens*.
     Home section: *Depth and frames: one law*.
     """
-    _require_cosine(cosine)
+    require_between("cosine", cosine, 0, 1, ends=False, fix=_COSINE_FIX)
     require_at_least("tokens", tokens, 2, fix="a cosine needs two tokens")
     require_at_least("temperature", temperature, 0, fix="like tokens must attract")
     gap = np.multiply(temperature, 1.0 - cosine)
@@ -167,15 +169,9 @@ def limiting_cosine(cosine: int | float, growth: int | float) -> float:
     proposition *One layer, many tokens*.
     Home section: *Depth and frames: one law*.
     """
-    _require_cosine(cosine)
+    require_between("cosine", cosine, 0, 1, ends=False, fix=_COSINE_FIX)
     require_at_least("growth", growth, 0, fix="like tokens must attract")
     gap = growth * (1.0 - cosine)
     if math.isclose(gap, 1.0, rel_tol=1e-12):
         return 4.0 * cosine / (1.0 + 3.0 * cosine)
     return 1.0 if gap < 1.0 else float(cosine)
-
-
-def _require_cosine(cosine: int | float) -> None:
-    require_positive("cosine", cosine, fix="tokens must lie on one side")
-    if cosine >= 1:
-        raise ValueError(f"cosine must be below 1; got {cosine}: equal tokens stay equal.")

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
+from attention_collapse.theory.closed_variance import contracting_variance
 from attention_collapse.theory.softmax import attention_matrix
 from attention_collapse.theory.validation import (
     require_at_least,
     require_positive,
-    require_vectors,
+    require_tokens,
 )
 
 
@@ -42,16 +43,17 @@ def group_means(
         groups: Group of every token, numbered from zero without a gap.
 
     Raises:
-        ValueError: If a token is not finite, the groups do not fit the tokens or a number in
-            their range is not used.
+        ValueError: If there is no token, one is not finite, the groups do not fit the tokens or a
+            number in their range is not used.
 
+    Source: definition.
     Home section: *Depth and frames: one law*.
     """
-    require_vectors(tokens.shape[1], tokens=tokens)
-    if len(groups) != len(tokens) or not len(groups):
+    require_tokens("tokens", tokens)
+    if len(groups) != len(tokens):
         raise ValueError(
             f"groups must name one group for every token; got {len(groups)} for {len(tokens)} "
-            "tokens: pass two arrays of one length, at least 1."
+            "tokens: pass two arrays of one length."
         )
     sizes = np.bincount(groups) if groups.min() >= 0 else np.zeros(1)
     if not sizes.all():
@@ -74,8 +76,8 @@ def covariance_split(
         groups: Group of every token, numbered from zero without a gap.
 
     Raises:
-        ValueError: If a token is not finite, the groups do not fit the tokens or a number in
-            their range is not used.
+        ValueError: If there is no token, one is not finite, the groups do not fit the tokens or a
+            number in their range is not used.
 
     Source: law of total covariance, derived in the home section.
     Home section: *Depth and frames: one law*.
@@ -106,8 +108,8 @@ def merged_attention(
             :math:`\ln n_h` on its scores. Otherwise every group weighs the same.
 
     Raises:
-        ValueError: If the groups do not fit the tokens, a number in their range is not used, or
-            ``bilinear`` does not act on the tokens.
+        ValueError: If there is no token, one is not finite, the groups do not fit the tokens, a
+            number in their range is not used, or ``bilinear`` does not act on the tokens.
 
     Source: proportional attention of Bolya et al. (arXiv 2210.09461), section 3.
     Home section: *Depth and frames: one law*.
@@ -134,20 +136,22 @@ def merged_variance(
     Args:
         between: :math:`\lambda_b`, variance of the group means at the start.
         within: :math:`\lambda_w`, mean variance inside a group.
-        rate: :math:`c b`, contraction times score coefficient.
+        rate: :math:`c b > 0`, contraction times score coefficient.
         depth_time: :math:`t = \tau L`.
 
     Raises:
-        ValueError: If an argument is negative or not finite.
+        ValueError: If an argument is negative or not finite, or the rate is zero.
 
     Source: derived in the home section, proposition *Frozen within groups*.
     Home section: *Depth and frames: one law*.
     """
     require_at_least("between", between, 0, fix="a variance is not negative")
     require_at_least("within", within, 0, fix="a variance is not negative")
-    require_at_least("rate", rate, 0, fix="expansion is not covered")
-    require_at_least("depth_time", depth_time, 0, fix="start at zero")
-    return within + between / (1.0 + 2.0 * rate * between * depth_time)
+    require_positive("rate", rate, fix="values that point away from the mean are not covered")
+    require_at_least("depth_time", depth_time, 0, fix="count depth from the first layer")
+    return within + contracting_variance(
+        between, contraction=rate, bilinear=1.0, depth_time=depth_time
+    )
 
 
 def effective_coefficient(split: CovarianceSplit) -> float:

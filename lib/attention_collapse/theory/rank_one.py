@@ -10,13 +10,14 @@ from jaxtyping import Float
 from scipy.optimize import nnls
 
 from attention_collapse.theory.layers import normalise
-from attention_collapse.theory.validation import require_positive
+from attention_collapse.theory.validation import require_positive, require_tokens, require_vectors
 
 
 def half_space_margin(tokens: Float[np.ndarray, "token width"]) -> float:
-    r"""Largest :math:`\gamma` with which the directions of the tokens lie in a half-space.
+    r"""Largest :math:`\varsigma` with which the directions of the tokens lie in a half-space.
 
-    .. math:: \gamma = \max_{\lVert e \rVert = 1} \min_i \langle e, \theta_i \rangle
+    .. math:: \varsigma
+        = \max_{\lVert \mathbf e \rVert = 1} \min_i \langle \mathbf e, \theta_i \rangle
         = \min_{\pi} \Bigl\lVert \sum_i \pi_i \theta_i \Bigr\rVert,
         \qquad \pi_i \ge 0, \quad \sum_i \pi_i = 1.
 
@@ -27,13 +28,13 @@ def half_space_margin(tokens: Float[np.ndarray, "token width"]) -> float:
         tokens: :math:`x_i`, with directions :math:`\theta_i`.
 
     Raises:
-        ValueError: If a token is zero or not finite.
+        ValueError: If there is no token, or one is zero or not finite.
 
-    Source: derived in the home section, theorem *Attention of rank one*.
+    Source: derived in the home section, theorem *Rank-one attention under pre-norm*.
     Home section: *How fast: Dirac at O(1/L)*.
     """
     directions = normalise(tokens)
-    # For a total weight s the objective is s² γ² + (s - 1)²; its least value over s grows with γ.
+    # For a total weight s the objective is s² ς² + (s - 1)²; its least value over s grows with ς.
     system = np.vstack([directions.T, np.ones(len(directions))])
     weights, _ = nnls(system, np.append(np.zeros(tokens.shape[1]), 1.0))
     return float(np.linalg.norm(weights @ directions) / weights.sum())
@@ -44,7 +45,7 @@ def direction_bound(
 ) -> float:
     r"""Bound on the distance between two directions after some layers of equal rows.
 
-    .. math:: \lVert \theta_i - \theta_j \rVert \le \frac{2 D}{\gamma \tau L},
+    .. math:: \lVert \theta_i - \theta_j \rVert \le \frac{2 D}{\varsigma \tau L},
         \qquad D = \max_{i,j} \lVert x_i - x_j \rVert \ \text{at the start}.
 
     Args:
@@ -53,10 +54,10 @@ def direction_bound(
         layers: :math:`L`, at least one.
 
     Raises:
-        ValueError: If a token is zero or not finite, the step or the number of layers is not
-            positive, or no open half-space holds the tokens.
+        ValueError: If there is no token, one is zero or not finite, the step or the number of
+            layers is not positive, or no open half-space holds the tokens.
 
-    Source: derived in the home section, theorem *Attention of rank one*.
+    Source: derived in the home section, theorem *Rank-one attention under pre-norm*.
     Home section: *How fast: Dirac at O(1/L)*.
     """
     require_positive("step", step, fix="a layer must move the tokens")
@@ -74,7 +75,7 @@ def direction_bound(
 def spread_constant(
     tokens: Float[np.ndarray, "token width"],
     *,
-    limit: Float[np.ndarray, "width"],
+    limit: Float[np.ndarray, "_"],
     step: int | float,
 ) -> float:
     r"""Limit of :math:`L` times the spread of the directions under attention with equal rows.
@@ -89,12 +90,15 @@ def spread_constant(
         step: :math:`\tau`.
 
     Raises:
-        ValueError: If the limit is zero or the step is not positive.
+        ValueError: If there is no token, one is not finite, the limit is zero, not finite or not
+            of the token width, or the step is not positive.
 
-    Source: derived in the home section, theorem *Attention of rank one*.
+    Source: derived in the home section, theorem *Rank-one attention under pre-norm*.
     Home section: *How fast: Dirac at O(1/L)*.
     """
     require_positive("step", step, fix="a layer must move the tokens")
+    require_tokens("tokens", tokens)
+    require_vectors(tokens.shape[1], limit=limit)
     (direction,) = normalise(limit[None])
     deviations = tokens - tokens.mean(axis=0)
     across = deviations - np.outer(deviations @ direction, direction)

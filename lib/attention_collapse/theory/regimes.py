@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Float
 
 from attention_collapse.theory.layers import Scheme
+from attention_collapse.theory.square_root import symmetric_square_root
 from attention_collapse.theory.validation import require_positive, require_square_matrices
 
 _ROUNDING = 1e-10  # relative size below which an eigenvalue or a commutator counts as zero
@@ -120,10 +121,11 @@ def regime(
         scaled_by_depth: Whether a stack of :math:`L` layers uses the step :math:`T/L`.
 
     Raises:
-        ValueError: If a matrix is not finite or not square of one width, the covariance is not
-            positive definite, an option has no such name, or no theorem covers the case.
+        ValueError: If a matrix is empty, not finite or not square of one width, the covariance is
+            not positive definite, an option has no such name, a layer would overshoot the mean,
+            or no theorem covers the case.
 
-    Source: derived in the home section, table *Regimes*.
+    Source: derived in the home section, under *The regimes*.
     Home section: *How fast: Dirac at O(1/L)*.
     """
     require_square_matrices(len(value), value=value, bilinear=bilinear, covariance=covariance)
@@ -166,7 +168,10 @@ def _averaging(scheme, step, sharpness):
     if weight > 1.0:
         raise ValueError(f"step must be at most 1 for averaging; got {step}: it is a weight.")
     if sharpness == 0.0 and weight == 1.0:
-        raise ValueError("bilinear must not be zero without residual: one layer merges all tokens.")
+        raise ValueError(
+            "bilinear must not be zero without residual; got a sharpness of 0: one layer merges "
+            "all tokens, there is no rate to name."
+        )
     if weight == 1.0:
         return Regime(scheme, "Dirac", Rate(Decay.DOUBLY_EXPONENTIAL, 0.5), "prop-averaging")
     rate = Rate(Decay.EXPONENTIAL, float(-np.log1p(-weight)))
@@ -175,11 +180,12 @@ def _averaging(scheme, step, sharpness):
 
 def _without_norm(value, bilinear, covariance, step, scaled_by_depth):
     """The sum without normalisation: the signs of the growth matrix decide."""
-    root = _square_root(covariance)
+    root = symmetric_square_root(covariance)
     growth = root @ _growth_matrix(value, bilinear, covariance) @ root
     eigenvalues = np.linalg.eigvalsh(growth)
     largest = eigenvalues[-1]
-    rounding = _ROUNDING * np.linalg.norm(value, 2) * np.linalg.norm(root @ bilinear @ root, 2)
+    returned = np.linalg.norm(value, 2) * np.linalg.norm(root @ bilinear @ root, 2)
+    rounding = _ROUNDING * returned
     theorem = "thm-riccati-solved"
     if largest > rounding:
         layer = float(1.0 / (largest * step))
@@ -192,10 +198,21 @@ def _without_norm(value, bilinear, covariance, step, scaled_by_depth):
                 f"stack scaled by depth; got {step}: shorten it."
             )
         return Regime(Scheme.EXPANSIVE, "a larger cloud", Rate(Decay.NONE, 0.0), theorem)
+    if not scaled_by_depth:
+        _require_no_overshoot(step * returned)
     if scaled_by_depth or largest >= -rounding:
         limit = "a smaller cloud" if scaled_by_depth else "a cloud in the directions that rest"
         return Regime(Scheme.CONTRACTIVE, limit, Rate(Decay.NONE, 0.0), theorem)
     return Regime(Scheme.CONTRACTIVE, "Dirac", Rate(Decay.POWER, 0.5), theorem)
+
+
+def _require_no_overshoot(moved):
+    """Refuse layers that move a deviation beyond the mean, which small steps do not."""
+    if moved > 1.0:
+        raise ValueError(
+            "step times the size of value times the sharpness must be at most 1 for the scheme "
+            f"contractive; got {moved:.6g}: a longer step overshoots the mean, shorten it."
+        )
 
 
 def _growth_matrix(value, bilinear, covariance):
@@ -222,20 +239,22 @@ def _identity_factor(value, scheme):
     """Factor :math:`v > 0` of values :math:`V = v I`."""
     factor = float(value[0, 0])
     plain = scheme in (Scheme.PURE, Scheme.AVERAGING)
-    if not _close(value, factor * np.eye(len(value))) or factor <= 0 or (plain and factor != 1.0):
+    multiple = factor * np.eye(len(value))
+    if not _close(value, multiple) or factor <= 0 or (plain and factor != 1.0):
         rule = "the identity" if plain else "a positive multiple of the identity"
         raise ValueError(
-            f"value must be {rule} for the scheme {scheme}; got {value.tolist()}: no theorem here "
-            "covers other values."
+            f"value must be {rule} for the scheme {scheme}; got entries up to "
+            f"{np.abs(value - multiple).max():.3g} away from {factor:.6g} times the identity: no "
+            "theorem here covers other values."
         )
     return factor
 
 
 def _contracting_sharpness(bilinear, covariance, scheme):
     """Largest sharpness: of the symmetric part where the flow is solved, else a spectral norm."""
-    root = _square_root(covariance)
+    root = symmetric_square_root(covariance)
     form = root @ bilinear @ root
-    if scheme in (Scheme.PRE_NORM, Scheme.POST_NORM):
+    if scheme.normalises:
         sharpness = float(np.linalg.eigvalsh(form + form.T)[-1] / 2.0)
     else:
         sharpness = float(np.linalg.norm(form, 2))
@@ -248,16 +267,14 @@ def _contracting_sharpness(bilinear, covariance, scheme):
 
 
 def _require_definite(covariance):
-    if not _close(covariance, covariance.T) or np.linalg.eigvalsh(covariance)[0] <= 0:
+    smallest = np.linalg.eigvalsh(covariance)[0]
+    if not _close(covariance, covariance.T) or smallest <= 0:
+        asymmetry = np.abs(covariance - covariance.T).max()
         raise ValueError(
-            "covariance must be symmetric with positive eigenvalues; got "
-            f"{covariance.tolist()}: leave out the directions in which the tokens agree."
+            "covariance must be symmetric with positive eigenvalues; got an asymmetry of "
+            f"{asymmetry:.3g} and a smallest eigenvalue of {smallest:.3g}: leave out the "
+            "directions in which the tokens agree."
         )
-
-
-def _square_root(covariance):
-    values, vectors = np.linalg.eigh(covariance)
-    return (vectors * np.sqrt(values)) @ vectors.T
 
 
 def _close(left, right):

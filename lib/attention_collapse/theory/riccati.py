@@ -9,6 +9,7 @@ take no inverse of :math:`\\Sigma_0`, which may be singular.
 import numpy as np
 from jaxtyping import Float
 
+from attention_collapse.theory.square_root import symmetric_square_root
 from attention_collapse.theory.validation import (
     require_ascending_times,
     require_covariances,
@@ -169,8 +170,7 @@ def _growth(covariance, rates, bilinears):
 
 def _spectral_form(covariance, growth):
     r"""Root :math:`R` of the covariance, eigenvalues and eigenvectors of :math:`RGR`."""
-    variances, axes = np.linalg.eigh(covariance)
-    root = (axes * np.sqrt(variances.clip(min=0.0))) @ axes.T
+    root = symmetric_square_root(covariance)
     eigenvalues, vectors = np.linalg.eigh(root @ growth @ root)
     return root, eigenvalues, vectors
 

@@ -4,7 +4,11 @@ import numpy as np
 from jaxtyping import Float
 from scipy.special import softmax
 
-from attention_collapse.theory.validation import require_square_matrices, require_vectors
+from attention_collapse.theory.validation import (
+    require_square_matrices,
+    require_tokens,
+    require_vectors,
+)
 
 
 def attention_matrix(
@@ -12,7 +16,7 @@ def attention_matrix(
     *,
     bilinear: Float[np.ndarray, "_ _"],
     queries: Float[np.ndarray, "query _"] | None = None,
-    weights: Float[np.ndarray, "token"] | None = None,
+    weights: Float[np.ndarray, "_"] | None = None,
 ) -> Float[np.ndarray, "row token"]:
     r"""Attention of queries to tokens, rows that sum to one.
 
@@ -25,23 +29,41 @@ def attention_matrix(
         weights: Masses :math:`w_j` of the tokens, not negative; equal by default.
 
     Raises:
-        ValueError: If an array is not finite or not of the token width, or a mass is negative or
-            all of them are zero.
+        ValueError: If there is no token, an array is not finite or not of the token width, the
+            masses are not one for each token, one is negative or all of them are zero, or a score
+            is beyond float64.
 
+    Source: Vaswani et al. (2017), equation 1, for the keys as values of a measure with masses.
     Home section: *From particles to the mean field*.
     """
+    require_tokens("tokens", tokens)
     width = tokens.shape[-1]
     rows = tokens if queries is None else queries
-    require_vectors(width, tokens=tokens, queries=rows)
+    require_vectors(width, queries=rows)
     require_square_matrices(width, bilinear=bilinear)
-    scores = rows @ bilinear @ tokens.T
+    scores = _scores(rows, bilinear, tokens)
     if weights is not None:
-        scores = scores + _log_mass(weights)
+        scores = scores + _log_mass(weights, len(tokens))
     return softmax(scores, axis=-1)
 
 
-def _log_mass(weights: Float[np.ndarray, "token"]) -> Float[np.ndarray, "token"]:
+def _scores(queries, bilinear, tokens):
+    with np.errstate(over="ignore", invalid="ignore"):
+        scores = queries @ bilinear @ tokens.T
+    if not np.all(np.isfinite(scores)):
+        raise ValueError(
+            "scores must be finite; got an overflow of x^T B y: scale the tokens or bilinear down."
+        )
+    return scores
+
+
+def _log_mass(weights: Float[np.ndarray, "_"], count: int) -> Float[np.ndarray, "token"]:
     """Logarithm of the masses, minus infinity where there is none."""
+    if weights.shape != (count,):
+        raise ValueError(
+            f"weights must have one mass for each token, {count} here; got shape {weights.shape}: "
+            "pass the masses in the order of the tokens."
+        )
     if not (np.all(np.isfinite(weights)) and weights.min() >= 0 and weights.max() > 0):
         raise ValueError(
             "weights must be finite, at least zero and not all zero; got a range of "

@@ -5,7 +5,46 @@
 
 from typing import NamedTuple
 
-import sympy
+from sympy import Symbol
+
+# Depth and frames
+step = Symbol(r"\tau", positive=True)
+layers = Symbol("L", integer=True, nonnegative=True)
+time = Symbol("t", positive=True)
+frames = Symbol("S", positive=True)
+per_frame = Symbol("P", positive=True)
+tokens = Symbol("N", positive=True)
+
+# Law of the tokens
+query = Symbol("x", real=True)
+key = Symbol("y", real=True)
+directions = Symbol("d", integer=True, positive=True)
+mean = Symbol("m", real=True)
+variance = Symbol(r"\lambda", positive=True)
+initial_variance = Symbol(r"\lambda_0", positive=True)
+bilinear = Symbol("b", positive=True)
+contraction = Symbol("c", positive=True)
+sharpness = Symbol("a", real=True)
+decay = Symbol("q", positive=True)
+
+# Tokens on a sphere
+cosine = Symbol(r"\omega", positive=True)
+initial_cosine = Symbol(r"\omega_0", positive=True)
+norm = Symbol("r", positive=True)
+temperature = Symbol(r"\beta", positive=True)
+concentration = Symbol(r"\kappa", positive=True)
+order = Symbol(r"\nu", real=True)
+
+# Matches
+matches = Symbol("M", positive=True)
+score_gap = Symbol(r"s_\ast", positive=True)
+score_deviation = Symbol("s", positive=True)
+dilution_frames = Symbol(r"S_\ast", positive=True)
+exponent = Symbol("p", positive=True)
+second_eigenvalue = Symbol(r"\lambda_2", positive=True)
+other_weight = Symbol("f", positive=True)
+spread = Symbol(r"\delta", positive=True)
+relative_variance = Symbol("u", positive=True)
 
 
 class Entry(NamedTuple):
@@ -14,60 +53,42 @@ class Entry(NamedTuple):
     Home section: *Notation*.
     """
 
-    symbol: sympy.Symbol
+    symbol: Symbol
     meaning: str
-    unit: str
+    unit: str = "1"
 
 
-NOTATION: list[Entry] = []
-"""Every symbol below, in the order of the notation page."""
-
-
-def _symbol(latex: str, meaning: str, unit: str = "1", **assumptions: bool) -> sympy.Symbol:
-    symbol = sympy.Symbol(latex, **(assumptions or {"positive": True}))
-    NOTATION.append(Entry(symbol, meaning, unit))
-    return symbol
-
-
-# Depth and frames
-step = _symbol(r"\tau", "step of one layer")
-layers = _symbol(
-    "L", "layer index, counted in global layers", "layer", integer=True, nonnegative=True
+NOTATION: tuple[Entry, ...] = (
+    Entry(step, "step of one layer"),
+    Entry(layers, "layer index, counted in global layers", "layer"),
+    Entry(time, r"depth time: $\tau L$; under pre-norm $1+\tau L$, the norm of the tokens"),
+    Entry(frames, "number of frames", "frame"),
+    Entry(per_frame, "tokens per frame: five special tokens and the patches", "token"),
+    Entry(tokens, "tokens of a scene, $SP$", "token"),
+    Entry(query, "a token as query", "$d$"),
+    Entry(key, "a token as key", "$d$"),
+    Entry(directions, "number of directions of the tokens"),
+    Entry(mean, "mean of the tokens", "$d$"),
+    Entry(variance, "variance along one direction, an eigenvalue of the covariance"),
+    Entry(initial_variance, "variance at depth zero"),
+    Entry(bilinear, "score coefficient along one direction, an eigenvalue of $B$"),
+    Entry(contraction, "strength of values that point back to the mean, $V=-c$"),
+    Entry(sharpness, r"sharpness $a=\lambda b$ along one direction"),
+    Entry(decay, "decay ratio of the singular values along one direction"),
+    Entry(cosine, "common cosine of equiangular tokens"),
+    Entry(initial_cosine, "common cosine at depth zero"),
+    Entry(norm, "norm of the tokens"),
+    Entry(temperature, "factor of the scores between normalised tokens"),
+    Entry(concentration, "score of two equal directions on the sphere"),
+    Entry(order, r"order of the Bessel functions, $d/2-1$"),
+    Entry(matches, "true matches of a query, a number that frames do not raise", "token"),
+    Entry(score_gap, "score of a match above the rest"),
+    Entry(score_deviation, "standard deviation of the scores of one query"),
+    Entry(dilution_frames, "number of frames at which $p$ is one half", "frame"),
+    Entry(exponent, r"collapse exponent $S/(S+S_\ast)$: the spread falls like $t^{-p}$"),
+    Entry(second_eigenvalue, "second eigenvalue of attention, $1-p$"),
+    Entry(other_weight, "factor on the softmax weight of tokens that are no match"),
+    Entry(spread, "spread, the relative distance to a Dirac measure"),
+    Entry(relative_variance, "variance relative to its start"),
 )
-time = _symbol("t", r"depth time: $\tau L$; under pre-norm $1+\tau L$, the norm of the tokens")
-frames = _symbol("S", "number of frames", "frame")
-per_frame = _symbol("P", "tokens per frame: five special tokens and the patches", "token")
-tokens = _symbol("N", "tokens of a scene, $SP$", "token")
-
-# Law of the tokens
-query = _symbol("x", "a token as query", "$d$", real=True)
-key = _symbol("y", "a token as key", "$d$", real=True)
-directions = _symbol("d", "number of directions of the tokens", integer=True, positive=True)
-density = sympy.Function("rho")
-mean = _symbol("m", "mean of the tokens", "$d$", real=True)
-variance = _symbol(r"\lambda", "variance along one direction, an eigenvalue of the covariance")
-initial_variance = _symbol(r"\lambda_0", "variance at depth zero")
-bilinear = _symbol("b", "score coefficient along one direction, an eigenvalue of $B$")
-contraction = _symbol("c", "strength of values that point back to the mean, $V=-c$")
-sharpness = _symbol("a", r"sharpness $a=\lambda b$ along one direction", real=True)
-decay = _symbol("q", "decay ratio of the singular values along one direction")
-
-# Tokens on a sphere
-cosine = _symbol(r"\omega", "common cosine of equiangular tokens")
-initial_cosine = _symbol(r"\omega_0", "common cosine at depth zero")
-norm = _symbol("r", "norm of the tokens")
-initial_norm = _symbol("r_0", "norm of the tokens at depth zero")
-temperature = _symbol(r"\beta", "factor of the scores between normalised tokens")
-concentration = _symbol(r"\kappa", "score of two equal directions on the sphere")
-order = _symbol(r"\nu", r"order of the Bessel functions, $d/2-1$", real=True)
-
-# Matches
-matches = _symbol("M", "true matches of a query, a number that frames do not raise", "token")
-score_gap = _symbol(r"s_\ast", "score of a match above the rest")
-score_deviation = _symbol("s", "standard deviation of the scores of one query")
-dilution_frames = _symbol(r"S_\ast", "number of frames at which $p$ is one half", "frame")
-exponent = _symbol("p", r"collapse exponent $S/(S+S_\ast)$: the spread falls like $t^{-p}$")
-second_eigenvalue = _symbol(r"\lambda_2", "second eigenvalue of attention, $1-p$")
-other_weight = _symbol("f", "factor on the softmax weight of tokens that are no match")
-spread = _symbol(r"\delta", "spread, the relative distance to a Dirac measure")
-relative_variance = _symbol("u", "variance relative to its start")
+"""Every symbol above, in the order of the notation page."""

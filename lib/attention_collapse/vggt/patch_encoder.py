@@ -152,9 +152,8 @@ class PatchEncoder(nn.Module):
         with full_precision(patches.device):
             along_rows = resampling_weights(side, rows).to(patches)
             along_columns = resampling_weights(side, columns).to(patches)
-            grid = torch.einsum(
-                "rs,ct,stw->rcw", along_rows, along_columns, patches.unflatten(0, (side, side))
-            )
+            resampled_rows = torch.tensordot(along_rows, patches.unflatten(0, (side, side)), dims=1)
+            grid = along_columns @ resampled_rows
         return torch.cat((first, grid.flatten(0, 1)[None]), dim=1)
 
 

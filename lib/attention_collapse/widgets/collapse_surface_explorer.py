@@ -16,7 +16,6 @@ WIDTH = 0.5  # of the cloud in the plane from which its tokens are put on the sp
 SMALLEST_WEIGHT = 0.05
 SHRINKING_STEP = "shrinking-step"
 SCHEMES = ("pre-norm", "post-norm", "averaging", "pure", SHRINKING_STEP)
-NORMALISED = ("pre-norm", "post-norm")  # layers whose dot products are cosines
 
 _START = {"scheme": "pre-norm", "depth": 100, "dilution_frames": 64.0, "other_weight": 1.0}
 PRESETS = [
@@ -134,7 +133,7 @@ class CollapseSurfaceExplorer(BookWidget):
             sharpness=self.sharpness,
             match_share=self.match_share,
             layers=self.depth,
-            cosine_scores=update["scheme"] in NORMALISED,
+            cosine_scores=layers.Scheme(update["scheme"]).normalises,
         )
 
     def poster(self) -> bytes:

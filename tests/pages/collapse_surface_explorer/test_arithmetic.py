@@ -6,7 +6,6 @@ import pytest
 from attention_collapse.figures.collapse_surface_explorer import relative_spread
 from attention_collapse.theory import layers
 from attention_collapse.widgets.collapse_surface_explorer import (
-    NORMALISED,
     SCHEMES,
     CollapseSurfaceExplorer,
 )
@@ -40,7 +39,7 @@ def test_response_law_equals_library(open_explorer, scheme):
         given = {"scheme": scheme, "step": step, "sharpness": sharpness, "matchShare": share}
         (found,) = explorer.call(("responseLaw", given, 300))
         options = {"step": step, "sharpness": sharpness, "match_share": share}
-        options["cosine_scores"] = scheme in NORMALISED
+        options["cosine_scores"] = layers.Scheme(scheme).normalises
         assert_equal(found, layers.response_law(scheme, layers=300, **options))
 
 

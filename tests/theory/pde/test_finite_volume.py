@@ -210,6 +210,13 @@ def test_the_total_mass_cancels():
     np.testing.assert_allclose(twice.variance(), once.variance(), rtol=FLOAT64)
 
 
+def test_whole_numbers_will_do():
+    density, times = cell_means(start, ENDS, 50), np.array([0.2])
+    whole = density_flow(density, ends=(-2, 2), value=-1, bilinear=1, depth_times=times)
+    plain = density_flow(density, ends=(-2.0, 2.0), value=-1.0, bilinear=1.0, depth_times=times)
+    np.testing.assert_array_equal(whole.density, plain.density)
+
+
 def test_time_zero_returns_the_start():
     density = cell_means(start, ENDS, 50)
     path = two_hills(50, [0.0])

@@ -111,3 +111,10 @@ def test_what_the_closed_form_does_not_cover_is_refused(change, message):
     arguments = {"distance": np.zeros(1), "time": 1.0, "exponent": 2.0, **change}
     with pytest.raises(ValueError, match=message):
         barenblatt(arguments.pop("distance"), arguments.pop("time"), **arguments)
+
+
+@pytest.mark.parametrize("directions", [1, 2, 3])
+def test_the_height_near_the_heat_equation(directions):
+    """At an exponent of 1 + 1e-9 the power 1e9 must not cost the digits of its gamma function."""
+    height = barenblatt(np.zeros(1), 0.5, exponent=1 + 1e-9, directions=directions)[0]
+    assert height == pytest.approx((2 * np.pi) ** (-directions / 2), rel=1e-7)

@@ -144,3 +144,31 @@ def test_refuses_what_is_no_mixture(change, message):
     mixture = points(np.array([0.5, 0.5]), np.eye(2), np.eye(2))
     with pytest.raises(ValueError, match=message):
         dataclasses.replace(mixture, **change)
+
+
+def test_what_is_no_cut_of_tokens_is_refused():
+    tokens, bilinear = np.zeros((3, 2)), np.eye(2)
+    for groups, given, message in (
+        (np.zeros(2, dtype=int), tokens, "groups must name one group .* got 2 for 3 tokens"),
+        (np.zeros(0, dtype=int), np.zeros((0, 2)), r"tokens must have the shape.*got \(0, 2\)"),
+        (np.zeros(3, dtype=int), np.zeros((3, 3)), r"bilinear must end in shape \(3, 3\)"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            Mixture.from_tokens(given, groups, bilinear=bilinear)
+
+
+def test_a_share_that_underflows_beside_a_variance_that_overflows():
+    """The query at 60 pays e^-2700 to the group at zero, whose scores vary by 1800."""
+    weights, means = np.array([0.5, 0.5]), np.array([[0.0], [60.0]])
+    covariances = np.array([[[0.5]], [[0.0]]])
+    mixture = Mixture(weights, means, covariances, np.array([[1.0]]))
+    assert mixture.attention()[1, 0] == 0, "the share underflows"
+    # The query at zero sees no scores, 1/2; that at 60 sees its own group alone, 1/2 / (1/2).
+    assert mixture.frobenius_squared() == pytest.approx(1.5, rel=FLOAT64)
+    largest = mixture.singular_values()[0]
+    assert mixture.stable_rank() == pytest.approx(1.5 / largest**2, rel=FLOAT64)
+
+
+def test_norms_beyond_float64_are_infinite():
+    mixture = Mixture(np.ones(1), np.array([[40.0]]), np.array([[[1.0]]]), np.array([[1.0]]))
+    assert mixture.frobenius_squared() == mixture.stable_rank() == np.inf

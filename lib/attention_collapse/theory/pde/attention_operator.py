@@ -8,7 +8,7 @@ from attention_collapse.theory.softmax import attention_matrix
 
 def attention_operator(
     nodes: Float[np.ndarray, "node width"],
-    weights: Float[np.ndarray, "node"],
+    weights: Float[np.ndarray, "_"],
     *,
     bilinear: Float[np.ndarray, "_ _"],
 ) -> Float[np.ndarray, "kept kept"]:
@@ -27,10 +27,11 @@ def attention_operator(
         bilinear: :math:`B = W_Q^\top W_K / \sqrt{d_h}`.
 
     Raises:
-        ValueError: If an array is not finite or not of the token width, or a weight is negative
-            or all of them are zero.
+        ValueError: If there is no node, an array is not finite or not of the token width, the
+            weights are not one for each node, one is negative or all of them are zero, or a score
+            is beyond float64.
 
-    Source: derived in the home section.
+    Source: derived in the home section, under *From a density to a rank profile*.
     Home section: *From particles to the mean field*.
     """
     attention = attention_matrix(nodes, bilinear=bilinear, weights=weights)
@@ -41,7 +42,7 @@ def attention_operator(
 
 def operator_singular_values(
     nodes: Float[np.ndarray, "node width"],
-    weights: Float[np.ndarray, "node"],
+    weights: Float[np.ndarray, "_"],
     *,
     bilinear: Float[np.ndarray, "_ _"],
 ) -> Float[np.ndarray, "value"]:
@@ -53,10 +54,11 @@ def operator_singular_values(
         bilinear: The bilinear form of the scores.
 
     Raises:
-        ValueError: If an array is not finite or not of the token width, or a weight is negative
-            or all of them are zero.
+        ValueError: If there is no node, an array is not finite or not of the token width, the
+            weights are not one for each node, one is negative or all of them are zero, or a score
+            is beyond float64.
 
-    Source: derived in the home section.
+    Source: derived in the home section, under *From a density to a rank profile*.
     Home section: *From particles to the mean field*.
     """
     return np.linalg.svd(attention_operator(nodes, weights, bilinear=bilinear), compute_uv=False)

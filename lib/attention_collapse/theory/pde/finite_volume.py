@@ -87,9 +87,9 @@ class _Cells(NamedTuple):
 def density_flow(
     density: Float[np.ndarray, "cell"],
     *,
-    ends: tuple[float, float],
-    value: float,
-    bilinear: float,
+    ends: tuple[int | float, int | float],
+    value: int | float,
+    bilinear: int | float,
     depth_times: Float[np.ndarray, "time"],
 ) -> DensityPath:
     r"""Density along the mean-field equation, by a conservative scheme of second order.
@@ -110,7 +110,8 @@ def density_flow(
             cells, the ends do not ascend, ``value`` or ``bilinear`` is not finite, the times are
             negative or do not ascend, or the tokens spread a millionfold before the last of them.
 
-    Source: derived in the home section.
+    Source: van Leer (1979) for the reconstruction, Shu and Osher (1988) for the time step; the
+    moving cells are derived in the home section, proposition *Mass and sign*.
     Home section: *From particles to the mean field*.
     """
     _require_density(density, ends)
@@ -136,7 +137,7 @@ def density_flow(
     )
 
 
-def _runge_kutta(cells: _Cells, value: float, bilinear: float, step: float) -> _Cells:
+def _runge_kutta(cells: _Cells, value: int | float, bilinear: int | float, step: float) -> _Cells:
     """One step of order three, a convex combination of Euler steps."""
 
     def euler(state):
@@ -152,13 +153,13 @@ def _mix(first: _Cells, second: _Cells, share: float) -> _Cells:
     return _Cells(*((1 - share) * a + share * b for a, b in zip(first, second, strict=True)))
 
 
-def _rate(cells: _Cells, value: float, bilinear: float) -> tuple[_Cells, float]:
+def _rate(cells: _Cells, value: int | float, bilinear: int | float) -> tuple[_Cells, float]:
     """Change of masses and ends in time, and the largest speed relative to the cells."""
     edges = np.linspace(*cells.ends, len(cells.masses) + 1)
     speed = velocity(
         _centres(cells)[:, None],
-        value=np.array([[value]]),
-        bilinear=np.array([[bilinear]]),
+        value=np.array([[value]], dtype=np.float64),
+        bilinear=np.array([[bilinear]], dtype=np.float64),
         queries=edges[:, None],
         weights=cells.masses,
     )[:, 0]
@@ -181,7 +182,7 @@ def _reconstruct(
     return density + half, density - half
 
 
-def _largest_step(cells: _Cells, value: float, bilinear: float) -> float:
+def _largest_step(cells: _Cells, value: int | float, bilinear: int | float) -> float:
     """Step that keeps masses positive and follows the mean and the spread.
 
     The mean moves at rate V. Where it is far below the spread, only stability counts.
@@ -205,7 +206,9 @@ def _centres(cells: _Cells) -> Float[np.ndarray, "cell"]:
     return np.linspace(cells.ends[0] + half, cells.ends[1] - half, len(cells.masses))
 
 
-def _require_density(density: Float[np.ndarray, "cell"], ends: tuple[float, float]) -> None:
+def _require_density(
+    density: Float[np.ndarray, "cell"], ends: tuple[int | float, int | float]
+) -> None:
     if len(density) < 3:
         raise ValueError(
             f"density must have at least three cells; got {len(density)}: refine the grid."

@@ -8,7 +8,7 @@ from attention_collapse.theory.softmax import attention_matrix
 from attention_collapse.theory.validation import (
     require_ascending_times,
     require_square_matrices,
-    require_vectors,
+    require_tokens,
 )
 
 _RELATIVE_TOLERANCE = 1e-7
@@ -21,7 +21,7 @@ def velocity(
     value: Float[np.ndarray, "_ _"],
     bilinear: Float[np.ndarray, "_ _"],
     queries: Float[np.ndarray, "query _"] | None = None,
-    weights: Float[np.ndarray, "token"] | None = None,
+    weights: Float[np.ndarray, "_"] | None = None,
 ) -> Float[np.ndarray, "row width"]:
     r"""What attention adds to queries, the velocity field of a discrete measure.
 
@@ -36,12 +36,14 @@ def velocity(
         weights: :math:`w_j`, not negative; equal by default. Their sum cancels.
 
     Raises:
-        ValueError: If an array is not finite or not of the token width, or a weight is negative
-            or all of them are zero.
+        ValueError: If there is no token, an array is not finite or not of the token width, the
+            weights are not one for each token, one is negative or all of them are zero, or a score
+            is beyond float64.
 
-    Source: derived in the home section.
+    Source: derived in the home section, under *Attention sees only the law*.
     Home section: *From particles to the mean field*.
     """
+    require_tokens("tokens", tokens)
     require_square_matrices(tokens.shape[-1], value=value)
     attention = attention_matrix(tokens, bilinear=bilinear, queries=queries, weights=weights)
     return attention @ tokens @ value.T
@@ -53,7 +55,7 @@ def particle_flow(
     value: Float[np.ndarray, "_ _"],
     bilinear: Float[np.ndarray, "_ _"],
     depth_times: Float[np.ndarray, "time"],
-    weights: Float[np.ndarray, "token"] | None = None,
+    weights: Float[np.ndarray, "_"] | None = None,
 ) -> Float[np.ndarray, "time token width"]:
     r"""Tokens along the residual flow :math:`\dot x_i = v[\mu_t](x_i)`, the limit of small steps.
 
@@ -68,14 +70,15 @@ def particle_flow(
         weights: Masses of the tokens, which do not change; equal by default.
 
     Raises:
-        ValueError: If an array is not finite or not of the token width, a weight is negative or
-            all of them are zero, the times are negative or do not ascend, or a token grows beyond
-            1e100 before the last of them.
+        ValueError: If there is no token, an array is not finite or not of the token width, the
+            weights are not one for each token, one is negative or all of them are zero, the times
+            are negative or do not ascend, or a token grows beyond 1e100 before the last of them.
 
-    Source: derived in the home section.
+    Source: derived in the home section, under *One layer is one step*; the integrator is DOP853 of
+    Hairer, Nørsett and Wanner (1993).
     Home section: *From particles to the mean field*.
     """
-    require_vectors(tokens.shape[-1], tokens=tokens)
+    require_tokens("tokens", tokens)
     require_ascending_times(depth_times)
 
     def right_side(_time, flat):

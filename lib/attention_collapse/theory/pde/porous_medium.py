@@ -13,7 +13,7 @@ with :math:`K` set by the mass. Its support grows like :math:`t^\\theta`.
 
 import numpy as np
 from jaxtyping import Float
-from scipy.special import gammaln
+from scipy.special import betaln, gammaln
 
 from attention_collapse.theory.validation import require_at_least, require_positive
 
@@ -44,7 +44,7 @@ def barenblatt(
         ValueError: If ``distance`` is not finite, ``time`` or ``mass`` is not positive,
             ``exponent`` is not above 1, or ``directions`` is below 1.
 
-    Source: Barenblatt (1952); see Vázquez (2007).
+    Source: Barenblatt (1952); Vázquez, The Porous Medium Equation (2007), chapter 4.
     Home section: *Degenerate diffusion*.
     """
     if not np.all(np.isfinite(distance)):
@@ -79,7 +79,7 @@ def barenblatt_radius(
         ValueError: If ``time`` or ``mass`` is not positive, ``exponent`` is not above 1, or
             ``directions`` is below 1.
 
-    Source: Barenblatt (1952); see Vázquez (2007).
+    Source: Barenblatt (1952); Vázquez, The Porous Medium Equation (2007), chapter 4.
     Home section: *Degenerate diffusion*.
     """
     require_positive("time", time, fix="the density is a Dirac measure at time zero")
@@ -112,7 +112,8 @@ def barenblatt_variance(
         ValueError: If ``time`` or ``mass`` is not positive, ``exponent`` is not above 1, or
             ``directions`` is below 1.
 
-    Source: derived in the home section.
+    Source: second moment of the density of ``barenblatt``, with the profile
+    :math:`(1 - |x|^2)^{1/(\gamma - 1)}` as a beta law of :math:`|x|^2`.
     Home section: *Degenerate diffusion*.
     """
     radius = barenblatt_radius(time, exponent=exponent, mass=mass, directions=directions)
@@ -131,7 +132,7 @@ def growth_exponent(*, exponent: int | float, directions: int = 1) -> float:
     Raises:
         ValueError: If ``exponent`` is not above 1 or ``directions`` is below 1.
 
-    Source: Barenblatt (1952); see Vázquez (2007).
+    Source: Barenblatt (1952); Vázquez, The Porous Medium Equation (2007), chapter 4.
     Home section: *Degenerate diffusion*.
     """
     if not (np.isfinite(exponent) and exponent > 1):
@@ -146,5 +147,5 @@ def growth_exponent(*, exponent: int | float, directions: int = 1) -> float:
 def _profile_volume(power: float, directions: int) -> float:
     """Integral of (1 - |x|²)^power over the unit ball, a beta function."""
     half = directions / 2.0
-    logarithm = half * np.log(np.pi) + gammaln(power + 1.0) - gammaln(power + 1.0 + half)
+    logarithm = half * np.log(np.pi) + betaln(half, power + 1.0) - gammaln(half)
     return float(np.exp(logarithm))

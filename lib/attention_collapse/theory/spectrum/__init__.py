@@ -1,8 +1,9 @@
 """Singular values, ranks and entropy of attention, from the law of the tokens.
 
 ``gaussian`` holds Gaussian tokens (Mehler), ``spherical`` directions on a sphere (Funk and
-Hecke), ``mixture`` any law that is cut into groups; ``profile`` gathers the measures of rank. What
-they define can be imported from here.
+Hecke), ``mixture`` any law that is cut into groups; ``profile`` gathers the measures of rank, and
+``saturation`` has the exponential in which they end. What the first four define can be imported
+from here.
 """
 
 from attention_collapse.theory.spectrum.gaussian import (
@@ -26,7 +27,6 @@ from attention_collapse.theory.spectrum.spherical import (
     harmonic_values,
     spherical_effective_rank,
     spherical_entropy_deficit,
-    spherical_frobenius_squared,
     spherical_singular_values,
     spherical_stable_rank,
 )
@@ -46,7 +46,6 @@ __all__ = [
     "singular_values",
     "spherical_effective_rank",
     "spherical_entropy_deficit",
-    "spherical_frobenius_squared",
     "spherical_rank_profile",
     "spherical_singular_values",
     "spherical_stable_rank",

@@ -15,6 +15,8 @@ import numpy as np
 from jaxtyping import Float
 from scipy.special import xlogy
 
+from attention_collapse.theory.spectrum.saturation import saturating_exponential
+from attention_collapse.theory.square_root import symmetric_square_root
 from attention_collapse.theory.validation import require_covariances, require_square_matrices
 
 SHARPNESS_LIMIT = math.sqrt(0.5)
@@ -37,8 +39,8 @@ def gaussian_sharpness(
         query_covariance: :math:`\Sigma_q` of the queries; that of the keys by default.
 
     Raises:
-        ValueError: If a matrix is not finite or not of the token width, or a covariance is not
-            symmetric with variances of at least zero.
+        ValueError: If a matrix is empty, not finite or not of the token width, or a covariance is
+            not symmetric with variances of at least zero.
 
     Source: derived in the home section, lemma *Directions separate*.
     Home section: *The rank profile in closed form*.
@@ -47,7 +49,7 @@ def gaussian_sharpness(
     width = covariance.shape[-1]
     require_square_matrices(width, bilinear=bilinear)
     require_covariances(width, covariance=covariance, query_covariance=queries)
-    whitened = _square_root(queries) @ bilinear @ _square_root(covariance)
+    whitened = symmetric_square_root(queries) @ bilinear @ symmetric_square_root(covariance)
     return np.linalg.svd(whitened, compute_uv=False)
 
 
@@ -80,9 +82,10 @@ def singular_values(
     r"""Largest singular values of attention between centred Gaussian tokens, descending.
 
     .. math:: \sigma_{n_1 \dots n_d} = \sigma_0 \prod_k q_k^{n_k}, \qquad
-        \sigma_0^2 = \prod_k \frac{1 - q_k^2}{\sqrt{1 - 2 a_k^2}}.
+        \sigma_0^2 = \prod_k \frac{1 - q_k^2}{\sqrt{1 - 2 a_k^2}} = \prod_k \sqrt{1 + q_k^4}.
 
-    A mean of the tokens multiplies all of them by one factor, see ``frobenius_squared``.
+    A mean of the tokens multiplies all of them by one factor, see ``frobenius_squared``. They are
+    infinite beyond float64, which takes thousands of directions.
 
     Args:
         sharpness: :math:`a_k`, dimensionless, of any sign.
@@ -97,7 +100,7 @@ def singular_values(
     if count < 1:
         raise ValueError(f"count must be at least 1; got {count}: ask for one value or more.")
     ratios = decay_ratio(sharpness)
-    leading = np.sqrt(frobenius_squared(sharpness) / stable_rank(sharpness))
+    leading = saturating_exponential(0.25 * np.log1p(ratios**4).sum())
     return leading * np.array(_largest_products(np.sort(ratios)[::-1].tolist(), count))
 
 
@@ -106,7 +109,8 @@ def effective_rank(sharpness: Float[np.ndarray, "direction"]) -> float:
 
     .. math:: \prod_k e^{h(q_k)}, \qquad h(q) = -\ln(1 - q) - \frac{q \ln q}{1 - q}.
 
-    It counts all singular values, and does not change with the mean of the tokens.
+    It counts all singular values, and does not change with the mean of the tokens. Infinite beyond
+    float64.
 
     Args:
         sharpness: :math:`a_k`, dimensionless, of any sign.
@@ -120,13 +124,13 @@ def effective_rank(sharpness: Float[np.ndarray, "direction"]) -> float:
     """
     ratios = decay_ratio(sharpness)
     entropies = -np.log1p(-ratios) - xlogy(ratios, ratios) / (1.0 - ratios)
-    return float(np.exp(entropies.sum()))
+    return saturating_exponential(entropies.sum())
 
 
 def stable_rank(sharpness: Float[np.ndarray, "direction"]) -> float:
     r"""Stable rank of attention, :math:`\|A\|_F^2 / \sigma_0^2 = \prod_k 1 / (1 - q_k^2)`.
 
-    It does not change with the mean of the tokens.
+    It does not change with the mean of the tokens. Infinite beyond float64.
 
     Args:
         sharpness: :math:`a_k`, dimensionless, of any sign.
@@ -137,7 +141,7 @@ def stable_rank(sharpness: Float[np.ndarray, "direction"]) -> float:
     Source: derived in the home section, theorem *Gaussian spectrum*.
     Home section: *The rank profile in closed form*.
     """
-    return float(np.prod(1.0 / (1.0 - decay_ratio(sharpness) ** 2)))
+    return saturating_exponential(-np.log1p(-(decay_ratio(sharpness) ** 2)).sum())
 
 
 def frobenius_squared(
@@ -148,6 +152,8 @@ def frobenius_squared(
 
     .. math:: \|A\|_F^2 = \prod_k \frac{1}{\sqrt{1 - 2 a_k^2}}
         \exp \frac{a_k^2 \mu_k^2}{1 - 2 a_k^2}.
+
+    Infinite beyond float64.
 
     Args:
         sharpness: :math:`a_k`, dimensionless, of any sign.
@@ -164,7 +170,7 @@ def frobenius_squared(
     magnitude = _magnitude(sharpness)
     margin = _margin(magnitude)
     shift = magnitude**2 * _mean_squared(magnitude, mean) / margin
-    return float(np.exp(shift.sum()) / np.sqrt(margin.prod()))
+    return saturating_exponential(shift.sum() - 0.5 * np.log(margin).sum())
 
 
 def entropy_deficit(
@@ -190,12 +196,6 @@ def entropy_deficit(
     """
     magnitude = _magnitude(sharpness)
     return float(0.5 * np.sum(magnitude**2 * (1.0 + _mean_squared(magnitude, mean))))
-
-
-def _square_root(covariance: Float[np.ndarray, "width width"]) -> Float[np.ndarray, "width width"]:
-    """Symmetric square root; variances below zero are rounding."""
-    variances, directions = np.linalg.eigh(covariance)
-    return (directions * np.sqrt(np.maximum(variances, 0.0))) @ directions.T
 
 
 def _largest_products(ratios: list[float], count: int) -> list[float]:

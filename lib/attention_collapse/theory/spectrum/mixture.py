@@ -11,15 +11,18 @@ the term in :math:`\\Sigma_g` it is the quadrature that token merging computes, 
 :math:`\\ln n_g` the one that ignores the sizes of the groups.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float, Int
-from scipy.special import entr, softmax, xlogy
+from scipy.special import entr, log_softmax, logsumexp
 
+from attention_collapse.theory.spectrum.saturation import saturating_exponential
 from attention_collapse.theory.validation import (
     require_covariances,
     require_square_matrices,
+    require_tokens,
     require_vectors,
 )
 
@@ -71,9 +74,9 @@ class Mixture:
     def from_tokens(
         cls,
         tokens: Float[np.ndarray, "token width"],
-        groups: Int[np.ndarray, "token"],
+        groups: Int[np.ndarray, "_"],
         *,
-        bilinear: Float[np.ndarray, "width width"],
+        bilinear: Float[np.ndarray, "_ _"],
     ) -> "Mixture":
         r"""Mixture with the sizes, means and covariances of groups of tokens.
 
@@ -81,7 +84,20 @@ class Mixture:
             tokens: :math:`x_i`.
             groups: Number of the group of each token; those that occur count.
             bilinear: :math:`B`.
+
+        Raises:
+            ValueError: If there is no token, one is not finite, the groups are not one for each
+                token, or ``bilinear`` does not act on the tokens.
+
+        Source: derived in the home section, proposition *Attention to a mixture*.
         """
+        require_tokens("tokens", tokens)
+        require_square_matrices(tokens.shape[1], bilinear=bilinear)
+        if len(groups) != len(tokens):
+            raise ValueError(
+                f"groups must name one group for every token; got {len(groups)} for {len(tokens)} "
+                "tokens: pass two arrays of one length."
+            )
         labels, sizes = np.unique(groups, return_counts=True)
         members = [tokens[groups == label] for label in labels]
         return cls(
@@ -93,8 +109,7 @@ class Mixture:
 
     def attention(self) -> Float[np.ndarray, "group group"]:
         r"""Share of attention that the mean of each group pays to each group."""
-        scores = self._tilts @ self.means.T + 0.5 * self._score_variances
-        return softmax(scores + np.log(self.weights), axis=-1)
+        return np.exp(self._log_shares)
 
     def singular_values(self) -> Float[np.ndarray, "value"]:
         r"""Singular values of attention between groups, one for each, descending.
@@ -109,13 +124,18 @@ class Mixture:
 
         .. math:: \|A\|_F^2 = \sum_{gh} \frac{n_g}{n_h} A_{gh}^2 \,
             e^{m_g^\top B \Sigma_h B^\top m_g}
+
+        Infinite beyond float64.
         """
-        energy = self.attention() ** 2 * np.exp(self._score_variances) / self.weights
-        return float(self.weights @ energy.sum(axis=1))
+        return saturating_exponential(self._log_frobenius_squared)
 
     def stable_rank(self) -> float:
-        r"""Stable rank :math:`\|A\|_F^2 / \sigma_1^2`, with what the keys inside a group add."""
-        return self.frobenius_squared() / float(self.singular_values()[0]) ** 2
+        r"""Stable rank :math:`\|A\|_F^2 / \sigma_1^2`, with what the keys inside a group add.
+
+        Infinite beyond float64.
+        """
+        largest = math.log(self.singular_values()[0])
+        return saturating_exponential(self._log_frobenius_squared - 2.0 * largest)
 
     def effective_rank(self) -> float:
         """Roy–Vetterli effective rank of attention between groups, at most their number."""
@@ -128,10 +148,21 @@ class Mixture:
         .. math:: \sum_{gh} n_g A_{gh} \Bigl( \ln \frac{A_{gh}}{n_h}
             + \tfrac12 m_g^\top B \Sigma_h B^\top m_g \Bigr)
         """
-        shares = self.attention()
-        between = xlogy(shares, shares / self.weights)
-        within = 0.5 * shares * self._score_variances
-        return float(self.weights @ (between + within).sum(axis=1))
+        log_ratios = self._log_shares - np.log(self.weights)
+        divergences = self.attention() * (log_ratios + 0.5 * self._score_variances)
+        return float(self.weights @ divergences.sum(axis=1))
+
+    @property
+    def _log_shares(self) -> Float[np.ndarray, "group group"]:
+        """Logarithms of the shares, finite where the shares underflow."""
+        scores = self._tilts @ self.means.T + 0.5 * self._score_variances
+        return log_softmax(scores + np.log(self.weights), axis=-1)
+
+    @property
+    def _log_frobenius_squared(self) -> float:
+        log_weights = np.log(self.weights)
+        energies = 2.0 * self._log_shares + self._score_variances - log_weights
+        return float(logsumexp(energies + log_weights[:, None]))
 
     @property
     def _tilts(self) -> Float[np.ndarray, "group width"]:

@@ -17,6 +17,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy.special import gammaln, logsumexp
 
+from attention_collapse.theory.spectrum.saturation import saturating_exponential
 from attention_collapse.theory.validation import require_at_least
 
 _NEGLIGIBLE = -math.log(1e18)  # logarithm of a share of a sum that float64 does not see
@@ -49,9 +50,9 @@ def harmonic_values(
 ) -> Float[np.ndarray, "order"]:
     r"""Singular value of each order of harmonics, :math:`\sigma_0 = 1` and descending.
 
-    .. math:: \sigma_n = \prod_{m<n} \rho_m, \qquad
-        \rho_m = \frac{I_{\nu+m+1}(\kappa)}{I_{\nu+m}(\kappa)}
-        = \frac{\kappa}{2(\nu+m+1) + \kappa \rho_{m+1}}.
+    .. math:: \sigma_n = \prod_{m<n} R_m, \qquad
+        R_m = \frac{I_{\nu+m+1}(\kappa)}{I_{\nu+m}(\kappa)}
+        = \frac{\kappa}{2(\nu+m+1) + \kappa R_{m+1}}.
 
     The recurrence runs from high orders down, where it is stable.
 
@@ -100,13 +101,14 @@ def spherical_singular_values(
     return np.repeat(values, multiplicities)
 
 
-def spherical_frobenius_squared(concentration: float | int, dimension: int) -> float:
-    r"""Squared Frobenius (Hilbert–Schmidt) norm of attention on the sphere.
+def spherical_stable_rank(concentration: float | int, dimension: int) -> float:
+    r"""Stable rank of attention on the sphere: :math:`\|A\|_F^2`, because :math:`\sigma_0 = 1`.
 
     .. math:: \|A\|_F^2 = \sum_n D_n \sigma_n^2
         = \frac{{}_0F_1(\nu+1; \kappa^2)}{{}_0F_1(\nu+1; \kappa^2/4)^2}
 
-    The sum is what is computed: all its terms are positive.
+    The sum is what is computed: all its terms are positive. Infinite beyond float64, which takes
+    hundreds of dimensions.
 
     Args:
         concentration: :math:`\kappa`, the score of two equal directions, of any sign.
@@ -122,23 +124,7 @@ def spherical_frobenius_squared(concentration: float | int, dimension: int) -> f
     if concentration == 0:
         return 1.0
     values, masses = _all_values(abs(concentration), dimension)
-    return _exponential(logsumexp(values + masses))
-
-
-def spherical_stable_rank(concentration: float | int, dimension: int) -> float:
-    r"""Stable rank of attention on the sphere: :math:`\|A\|_F^2`, because :math:`\sigma_0 = 1`.
-
-    Args:
-        concentration: :math:`\kappa`, the score of two equal directions, of any sign.
-        dimension: :math:`d` of the space around the sphere, at least 2.
-
-    Raises:
-        ValueError: If ``concentration`` is not finite or ``dimension`` is below 2.
-
-    Source: derived in the home section, theorem *Spherical spectrum*.
-    Home section: *The rank profile in closed form*.
-    """
-    return spherical_frobenius_squared(concentration, dimension)
+    return saturating_exponential(logsumexp(values + masses))
 
 
 def spherical_effective_rank(concentration: float | int, dimension: int) -> float:
@@ -147,7 +133,7 @@ def spherical_effective_rank(concentration: float | int, dimension: int) -> floa
     .. math:: \exp \Bigl( \ln Z - \frac1Z \sum_n D_n \sigma_n \ln \sigma_n \Bigr), \qquad
         Z = \sum_n D_n \sigma_n
 
-    Infinite where it exceeds the range of float64, which takes hundreds of dimensions.
+    Infinite beyond float64, which takes hundreds of dimensions.
 
     Args:
         concentration: :math:`\kappa`, the score of two equal directions, of any sign.
@@ -165,7 +151,7 @@ def spherical_effective_rank(concentration: float | int, dimension: int) -> floa
         return 1.0
     values, masses = _all_values(abs(concentration), dimension)
     total = logsumexp(masses)
-    return _exponential(total - float(np.exp(masses - total) @ values))
+    return saturating_exponential(total - float(np.exp(masses - total) @ values))
 
 
 def spherical_entropy_deficit(concentration: float | int, dimension: int) -> float:
@@ -231,18 +217,26 @@ def _log_harmonic_dimensions(orders: int, dimension: int) -> Float[np.ndarray, "
 
 
 def _log_normaliser(kappa: float | int, dimension: int) -> float:
-    """Logarithm of the mean of exp(kappa u·w) over the sphere, from its positive series."""
+    """Logarithm of the mean of exp(kappa u·w) over the sphere, from its positive series.
+
+    The terms are a bell of a width below the root of kappa around the largest. Those far from it
+    are left out.
+    """
     if kappa == 0:
         return 0.0
-    index = np.arange(math.ceil(kappa) + _SETTLING, dtype=np.float64)  # terms fall by 4 at its end
-    ratios = 2.0 * math.log(0.5 * kappa) - np.log((index + 1.0) * (index + 0.5 * dimension))
-    return float(np.logaddexp(0.0, logsumexp(np.cumsum(ratios))))
+    order = 0.5 * dimension - 1.0  # nu
+    largest = round((math.hypot(kappa, order) - order) / 2.0)
+    reach = _SETTLING + 8 * math.isqrt(int(kappa))
+    index = np.arange(max(largest - reach, 0), largest + reach, dtype=np.float64)
+    ratios = 2.0 * math.log(0.5 * kappa) - np.log((index + 1.0) * (index + order + 1.0))
+    terms = np.concatenate([np.zeros(1), np.cumsum(ratios)])
+    return float(_log_term(index[0], kappa, order) + logsumexp(terms))
 
 
-def _exponential(value: float) -> float:
-    """Exponential that is infinite where it leaves the range of float64."""
-    with np.errstate(over="ignore"):
-        return float(np.exp(value))
+def _log_term(index: float, kappa: float | int, order: float) -> float:
+    """Logarithm of one term of the series, (kappa/2)^(2i) / (i! (nu+1)...(nu+i))."""
+    rising = gammaln(index + order + 1.0) - gammaln(order + 1.0)
+    return 2.0 * index * math.log(0.5 * kappa) - gammaln(index + 1.0) - rising
 
 
 def _require_sphere(concentration: float | int, dimension: int) -> None:

@@ -99,7 +99,7 @@ IDENTITIES: tuple[Identity, ...] = (
         -contraction * (1 + bilinear * variance_over_depth) * mean_over_depth,
     ),
     Identity(
-        "eq-characteristics",
+        "eq-coordinate",
         sympy.Derivative(characteristic, time),
         -contraction * bilinear * variance_over_depth * characteristic,
     ),

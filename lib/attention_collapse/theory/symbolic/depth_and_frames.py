@@ -1,7 +1,7 @@
 """The equations of *Depth and frames: one law* as sympy expressions."""
 
 import sympy
-from sympy import exp, gamma, log, sqrt
+from sympy import Derivative, exp, gamma, log, sqrt
 
 from attention_collapse.theory.symbolic.identity import Identity
 from attention_collapse.theory.symbols import (
@@ -131,11 +131,12 @@ _score, _value = sympy.symbols("s_h y_h", real=True)
 # Cost
 
 width = sympy.Symbol("C", integer=True, positive=True)
-block_flops = (
-    2 * tokens * width * 3 * width
-    + 2 * tokens**2 * width * 2
-    + 2 * tokens * width * width
-    + 2 * tokens * width * 4 * width * 2
+block_flops = sympy.Add(
+    6 * tokens * width**2,
+    4 * tokens**2 * width,
+    2 * tokens * width**2,
+    16 * tokens * width**2,
+    evaluate=False,
 )
 """Operations of a block: to query, key and value; scores and averages; joining heads; MLP."""
 
@@ -148,7 +149,7 @@ IDENTITIES: tuple[Identity, ...] = (
     Identity(
         "eq-bias",
         diluted,
-        diluted.subs({other_weight: 1, score_gap: score_gap + log(1 / other_weight)}),
+        matches / per_frame * (exp(score_gap + log(1 / other_weight), evaluate=False) - 1),
     ),
     Identity(
         "eq-deviation-product",
@@ -184,16 +185,22 @@ IDENTITIES: tuple[Identity, ...] = (
     ),
     Identity(
         "eq-merged-variance",
-        sympy.Derivative(merged_variance, time),
+        Derivative(merged_variance, time),
         -_rate * contracted(between) ** 2,
     ),
     Identity(
         "eq-effective-coefficient",
-        (sympy.diff(merged_variance, time) / sympy.diff(contracted(between + within), time)).subs(
-            time, 0
+        sympy.Subs(
+            Derivative(merged_variance, time) / Derivative(contracted(between + within), time),
+            time,
+            0,
         ),
         between**2 / (between + within) ** 2,
     ),
-    Identity("eq-proportional", size * exp(_score) * _value, exp(_score + log(size)) * _value),
+    Identity(
+        "eq-proportional",
+        size * exp(_score) * _value,
+        sympy.Mul(exp(_score + log(size), evaluate=False), _value, evaluate=False),
+    ),
     Identity("eq-block-flops", block_flops, 24 * tokens * width**2 + 4 * tokens**2 * width),
 )

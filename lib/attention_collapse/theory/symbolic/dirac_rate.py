@@ -55,7 +55,7 @@ FACTORS: dict[str, sympy.Expr] = {
 
 pure_sharpness = (bilinear * initial_variance) ** (3**layers)
 
-# One law on three clocks
+# One law on two clocks
 
 clock = sympy.Symbol("s", nonnegative=True)
 implicit = relative_variance * exp(sharpness * (relative_variance - 1))
@@ -124,7 +124,11 @@ IDENTITIES: tuple[Identity, ...] = (
         Derivative(logistic_variance, clock),
         -2 * exponent * (1 - sharpness * logistic_variance) * logistic_variance,
     ),
-    Identity("eq-precision", precision.diff(clock), 2 * exponent * (precision - form)),
+    Identity(
+        "eq-precision",
+        precision.applyfunc(lambda entry: Derivative(entry, clock)),
+        2 * exponent * (precision - form),
+    ),
     Identity(
         "eq-post-norm",
         Derivative(post_norm_cosine, time),

@@ -6,8 +6,8 @@ from sympy import Derivative, Function, Integral, Sum, exp, log, oo
 from attention_collapse.theory.symbolic.identity import Identity
 from attention_collapse.theory.symbols import key, query, time, tokens
 
-dual = sympy.Symbol("z", real=True)
-"""The query as the keys see it, along one direction: :math:`z = b x`."""
+dual = sympy.Symbol("xi", real=True)
+r"""The query as the keys see it, along one direction: :math:`\xi = b x`."""
 
 law = Function("rho")
 """Density of the tokens along one direction."""
@@ -31,7 +31,7 @@ index = sympy.Symbol("i", integer=True, positive=True)
 test_average = Sum(test_function(token(index, time)), (index, 1, tokens)) / tokens
 """A test function averaged over the tokens."""
 
-left_edge, right_edge = Function("p")(time), Function("q")(time)
+left_edge, right_edge = Function("e_-")(time), Function("e_+")(time)
 cell_mass = Integral(law(time, query), (query, left_edge, right_edge))
 """Mass between two edges that move."""
 

@@ -27,7 +27,7 @@ from attention_collapse.theory.symbols import concentration, decay, order, sharp
 query, key = sympy.symbols("xi eta", real=True)
 """A query and a key along one direction, in standard deviations."""
 
-offset = sympy.Symbol("mu", real=True)
+offset = sympy.Symbol(r"\bar\xi", real=True)
 """Mean of the queries along one direction, in standard deviations."""
 
 parameter = sympy.Symbol("w", real=True)

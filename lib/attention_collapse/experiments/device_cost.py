@@ -1,0 +1,86 @@
+"""What an operation costs on a device: time, memory, and the rate the device can reach."""
+
+import statistics
+import time
+from collections.abc import Callable
+
+import torch
+
+from attention_collapse.records import Timing
+
+# An operation that takes longer is not repeated: warming up no longer matters.
+LONG_RUN = 20.0
+
+
+def timing(operation: Callable[[], object], *, repeats: int, device: str) -> Timing:
+    """Seconds of an operation over repeats, the first of which is left out.
+
+    A first run of more than 20 s counts as the only one. What the operation returns is released
+    after the clock stops and before the next run.
+
+    Args:
+        operation: Runs the operation once.
+        repeats: Number of runs after the first.
+        device: The device to wait for.
+
+    Home section: *The phenomenon*.
+    """
+    first = _seconds(operation, device)
+    if first > LONG_RUN:
+        return Timing(1, first, first, first)
+    runs = [_seconds(operation, device) for _ in range(repeats)]
+    return Timing(repeats, min(runs), statistics.median(runs), max(runs))
+
+
+def _seconds(operation: Callable[[], object], device: str) -> float:
+    _wait(device)
+    start = time.perf_counter()
+    result = operation()
+    _wait(device)
+    seconds = time.perf_counter() - start
+    del result
+    return seconds
+
+
+def reset_peak(device: str) -> None:
+    """Forget the largest memory seen so far on a CUDA device; nothing elsewhere.
+
+    Home section: *The phenomenon*.
+    """
+    if _is_cuda(device):
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats(device)
+
+
+def peak_bytes(device: str) -> float:
+    """The largest number of bytes that tensors held since ``reset_peak``; NaN without CUDA.
+
+    Home section: *The phenomenon*.
+    """
+    return float(torch.cuda.max_memory_allocated(device)) if _is_cuda(device) else float("nan")
+
+
+def matmul_rate(size: int, *, dtype: torch.dtype, device: str, repeats: int) -> float:
+    """Operations per second of the fastest of some products of two square matrices.
+
+    Args:
+        size: Side of the matrices.
+        dtype: Their number format.
+        device: Where they are multiplied.
+        repeats: Number of products after the first.
+
+    Home section: *The phenomenon*.
+    """
+    generator = torch.Generator(device).manual_seed(0)
+    left, right = torch.randn(2, size, size, generator=generator, device=device).to(dtype)
+    product = timing(lambda: left @ right, repeats=repeats, device=device)
+    return 2 * size**3 / product.minimum
+
+
+def _wait(device: str) -> None:
+    if _is_cuda(device):
+        torch.cuda.synchronize(device)
+
+
+def _is_cuda(device: str) -> bool:
+    return torch.device(device).type == "cuda"
