@@ -1,8 +1,7 @@
 """Measures of collapse: tensors in, numbers out, batched over leading axes.
 
-``spectrum`` reads the singular values of a matrix, ``leading_values`` the largest of a matrix too
-large for that; ``spread`` the directions and the covariance of
-a set of tokens; ``attention_maps`` the softmax of queries against keys. ``validation`` holds the
-checks they share. Attention near rank one at one layer does not imply that the tokens are close to
-each other, so measure both.
+``spectrum`` reads the singular values of a matrix, ``leading_values`` the largest of one too large
+for that; ``spread`` the directions and the covariance of a set of tokens; ``attention_maps`` the
+softmax of queries against keys. ``validation`` holds the checks they share. Attention near rank one
+at one layer does not imply that the tokens are close to each other, so measure both.
 """

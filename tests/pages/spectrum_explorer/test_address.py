@@ -8,7 +8,7 @@ SLIDERS = ("a1", "a2", "a3", "tokens")
 
 def test_state_goes_to_the_address_and_back(open_explorer):
     explorer = open_explorer(at="#spectrum-explorer?law=gaussian&sharpness=0.5,0.1&tokens=64")
-    assert explorer.said(*SLIDERS) == ["0.50", "0.10", "0.00", "64 tokens"]
+    assert explorer.stands(*SLIDERS) == ["0.50", "0.10", "0.00", "64 tokens"]
     explorer.press("a1", "ArrowRight")
     explorer.page.wait_for_function("location.hash.includes('0.51')")
     fragment = explorer.page.evaluate("location.hash")
@@ -18,7 +18,7 @@ def test_state_goes_to_the_address_and_back(open_explorer):
     )
     shown = explorer.numbers("sample")
     explorer.page.evaluate("location.hash = '#spectrum-explorer?law=sphere&concentration=2.5'")
-    assert explorer.said("concentration", "dimension") == ["2.5", "3 dimensions"]
+    assert explorer.stands("concentration", "dimension") == ["2.5", "3 dimensions"]
     explorer.page.evaluate(f"location.hash = {fragment!r}")
     assert explorer.numbers("sample") == shown
 
@@ -26,14 +26,14 @@ def test_state_goes_to_the_address_and_back(open_explorer):
 @pytest.mark.parametrize("fragment", ["#heading", "#other?tokens=64", "#spectrum-explorer", "#%"])
 def test_fragment_of_another_is_left_alone(open_explorer, fragment):
     explorer = open_explorer(at=fragment)
-    assert explorer.said(*SLIDERS) == INITIAL
+    assert explorer.stands(*SLIDERS) == INITIAL
     assert explorer.page.evaluate("location.hash") == fragment
     assert not explorer.status.is_visible()
 
 
 def test_second_explorer_answers_to_its_own_name(open_explorer):
     explorer = open_explorer(at="#second?tokens=32", fragment="second")
-    assert explorer.said("tokens") == ["32 tokens"]
+    assert explorer.stands("tokens") == ["32 tokens"]
 
 
 def test_bad_link_is_refused_and_said(open_explorer):
@@ -52,7 +52,7 @@ def test_bad_link_is_refused_and_said(open_explorer):
         "tokens=%": "malformed",
     }.items():
         explorer.page.evaluate(f"location.hash = '#spectrum-explorer?{query}'")
-        assert explorer.said(*SLIDERS) == INITIAL
+        assert explorer.stands(*SLIDERS) == INITIAL
         assert reason in explorer.status.inner_text()
 
 

@@ -31,7 +31,7 @@ def test_clicking_a_slider_moves_it_there(open_explorer):
     explorer = open_explorer()
     box = explorer.slider("a1").bounding_box()
     explorer.page.mouse.click(box["x"] + 0.5 * box["width"], box["y"] + box["height"] / 2)
-    (said,) = explorer.said("a1")
+    (said,) = explorer.stands("a1")
     assert float(said) == pytest.approx(0.35, abs=0.011)  # a step is 0.01
 
 
@@ -39,10 +39,10 @@ def test_law_changes_the_sliders_and_the_numbers(open_explorer):
     explorer = open_explorer()
     assert explorer.slider("a1").is_visible()
     assert not explorer.slider("concentration").is_visible()
-    explorer.law("Gaussian tokens").focus()
+    explorer.radio("Gaussian tokens").focus()
     explorer.page.keyboard.press("ArrowRight")
     explorer.settle()
-    assert explorer.law("Tokens on a sphere").is_checked()
+    assert explorer.radio("Tokens on a sphere").is_checked()
     assert explorer.slider("concentration").is_visible()
     assert not explorer.slider("a1").is_visible()
     profile = SpectrumExplorer(law="sphere").profile
@@ -51,10 +51,10 @@ def test_law_changes_the_sliders_and_the_numbers(open_explorer):
 
 def test_every_dimension_can_be_reached(open_explorer):
     explorer = open_explorer(law="sphere", dimension=2)
-    seen = explorer.said("dimension")
+    seen = explorer.stands("dimension")
     for _ in range(3):
         explorer.press("dimension", "ArrowRight")
-        seen += explorer.said("dimension")
+        seen += explorer.stands("dimension")
     assert seen == [f"{count} dimensions" for count in (2, 3, 4, 8)]
 
 
@@ -80,7 +80,7 @@ def test_more_tokens_come_closer_to_the_closed_form(open_explorer):
     closed = explorer.numbers("closed")["effectiveRank"]
     small = explorer.numbers("sample")["effectiveRank"]
     explorer.press("tokens", "End")
-    assert explorer.said("tokens") == ["256 tokens"]
+    assert explorer.stands("tokens") == ["256 tokens"]
     large = explorer.numbers("sample")["effectiveRank"]
     assert small < large < closed
 
@@ -104,7 +104,7 @@ def test_presets_set_what_they_list(open_explorer):
         library.apply_preset(preset["name"])
         shown = explorer.numbers("closed")["effectiveRank"]
         assert shown == pytest.approx(library.profile.effective_rank)
-        assert explorer.said("tokens") == [f"{library.tokens} tokens"]
+        assert explorer.stands("tokens") == [f"{library.tokens} tokens"]
         assert button.get_attribute("aria-pressed") == "true"
 
 
@@ -140,8 +140,8 @@ def test_limits_of_the_closed_form_are_said(open_explorer):
     explorer.settle()
     assert "infinite variance and shrink like N−0.33 only" in explorer.limits.inner_text()
     explorer.press("a2", "End")
-    assert explorer.said("a2") == ["0.70"]  # below 1/√2
-    explorer.law("Tokens on a sphere").check(force=True)
+    assert explorer.stands("a2") == ["0.70"]  # below 1/√2
+    explorer.radio("Tokens on a sphere").check(force=True)
     explorer.settle()
     assert "exists for every κ" in explorer.limits.inner_text()
 

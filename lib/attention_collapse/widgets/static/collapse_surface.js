@@ -95,9 +95,8 @@ function geometricEntropy(ratio) {
   return ratio === 0 ? 0 : -Math.log1p(-ratio) - (ratio * Math.log(ratio)) / (1 - ratio);
 }
 
-/** Rank of attention at one depth and one number of frames. */
-export function rankProfile(surface, depth, frames, count = 32) {
-  const sharpness = sharpnessAt(surface, depth, frames);
+/** Rank profile of attention between Gaussian tokens, with the `count` largest singular values. */
+function gaussianProfile(sharpness, count) {
   const ratios = sharpness.map(decayRatio);
   return {
     singularValues: singularValues(sharpness, count),
@@ -107,6 +106,10 @@ export function rankProfile(surface, depth, frames, count = 32) {
     entropyDeficit: sum(sharpness.map((value) => value ** 2)) / 2,
   };
 }
+
+/** Rank of attention at one depth and one number of frames. */
+export const rankProfile = (surface, depth, frames, count = 32) =>
+  gaussianProfile(sharpnessAt(surface, depth, frames), count);
 
 /** Attention among probe tokens: rows softmax_j of Σ_k a_k z_ik z_jk. */
 export function probeAttention(sharpness, probes) {

@@ -36,17 +36,6 @@ function requireLaw({ name, sharpness, concentration, dimension }) {
 export const closedProfile = (law, count) =>
   law.name === "sphere" ? sphericalProfile(law, count) : gaussianProfile(law.sharpness, count);
 
-function gaussianProfile(sharpness, count) {
-  const ratios = sharpness.map(decayRatio);
-  return {
-    singularValues: singularValues(sharpness, count),
-    singularRatio: Math.max(...ratios),
-    effectiveRank: Math.exp(sum(ratios.map(geometricEntropy))),
-    stableRank: product(ratios.map((ratio) => 1 / (1 - ratio ** 2))),
-    entropyDeficit: sum(sharpness.map((value) => value ** 2)) / 2,
-  };
-}
-
 /** Ratios I_{ν+n+1}(κ) / I_{ν+n}(κ) for n = 0, 1, …, ν = d/2 − 1, by backward recurrence. */
 export function besselRatios(concentration, dimension) {
   const ratios = new Array(ORDERS);
