@@ -30,8 +30,8 @@ for dtype, limit in COMPILED.items():
     cast_linear_weights(block, getattr(torch, dtype))
     compiled = torch.compile(block, fullgraph=True, backend="aot_eager")
     for tokens, chunk in ((of_frames, None), (of_scene, None), (of_scene, layout.per_frame)):
-        expected = block(tokens, rotary=table, query_chunk=chunk)
-        actual = compiled(tokens, rotary=table, query_chunk=chunk)
+        expected = block(tokens, rotary=table, token_chunk=chunk, query_chunk=chunk)
+        actual = compiled(tokens, rotary=table, token_chunk=chunk, query_chunk=chunk)
         torch.testing.assert_close(actual, expected, rtol=0, atol=limit)
 """
 

@@ -40,7 +40,7 @@ def test_chunks_are_joined_in_order(chunk):
         sizes.append(part.shape[1])
         return 2 * part
 
-    assert torch.equal(in_chunks(double, tokens, chunk, dim=1), 2 * tokens)
+    assert torch.equal(in_chunks(double, tokens, chunk=chunk, dim=1), 2 * tokens)
     assert max(sizes) == min(chunk or 5, 5)
 
 
@@ -71,31 +71,52 @@ def test_a_block_without_qkv_bias_and_norm_can_be_cut(generator, stirred):
     block = stirred(Block(16, 2, qk_norm=False, qkv_bias=False, generator=generator))
     tokens = torch.randn(2, 7, 16, dtype=torch.float64, generator=generator)
     torch.testing.assert_close(
-        block(tokens, query_chunk=3), block(tokens), rtol=0, atol=FLOAT64_NETWORK
+        block(tokens, token_chunk=3, query_chunk=2), block(tokens), rtol=0, atol=FLOAT64_NETWORK
     )
 
 
-def test_memory_grows_by_the_kept_halves_and_two_streams(generator):
+def test_memory_grows_by_the_kept_halves_and_little_more(generator):
     """Peak bytes per frame beyond its image, in float32 streams of a frame.
 
-    Two kept layers are 4 halves. When the last global block joins its chunks it holds its input
-    (a kept half), the chunks and their join (the last kept half), and keys and values in bfloat16
-    (together one stream): 6 streams, two more than are kept. Without chunks the MLP alone holds 4.
+    Two kept layers are 4 halves. When the last global block has attended it holds its input (the
+    third half), queries, keys and values, half a stream each in bfloat16, and the mixtures head
+    after head and side by side: 5.5 streams, 1.5 more than are kept. Without chunks the MLP alone
+    holds 4.
     """
     config = AggregatorConfig(width=16, depth=4, heads=2, patch_size=2)
     network = Aggregator(config, generator=generator).eval()
     cast_linear_weights(network, torch.bfloat16)
     peaks = {}
     for chunk in (1, None):
-        for frames in (12, 14):
+        for frames in (40, 42):
             images = torch.rand(1, frames, 3, 8, 10, generator=generator)
             with torch.inference_mode(), LiveMemory() as memory:
                 kept = network(images, keep=(1, 3), frame_chunk=chunk)
             peaks[chunk, frames] = memory.peak
     stream, image = kept.layout.per_frame * 16 * 4, 3 * 8 * 10 * 4
-    slope = {chunk: (peaks[chunk, 14] - peaks[chunk, 12]) / 2 - image for chunk in (1, None)}
-    assert slope[1] == 6 * stream
+    slope = {chunk: (peaks[chunk, 42] - peaks[chunk, 40]) / 2 - image for chunk in (1, None)}
+    assert slope[1] == 5.5 * stream
     assert slope[None] > 10 * stream
+
+
+def test_chunks_without_a_query_are_refused(small_aggregator, images, generator):
+    message = "query_chunk must be at least 1 query, got 0; pass None"
+    aggregator, block = small_aggregator(), Block(16, 2, generator=generator)
+    with pytest.raises(ValueError, match=message):
+        aggregator(images(1, 2), query_chunk=0)
+    with pytest.raises(ValueError, match=message):
+        block(torch.zeros(1, 8, 16), query_chunk=0)
+
+
+@pytest.mark.parametrize("query_chunk", [1, 7, 100])
+def test_the_result_does_not_depend_on_the_queries_at_a_time(small_aggregator, images, query_chunk):
+    aggregator, scene = small_aggregator(), images(2, 3)
+    whole = aggregator(scene)
+    chunked = aggregator(scene, frame_chunk=2, query_chunk=query_chunk)
+    for layer in whole.layers:
+        torch.testing.assert_close(
+            chunked.layers[layer], whole.layers[layer], rtol=0, atol=FLOAT64_NETWORK
+        )
 
 
 @pytest.mark.parametrize("chunk", [0, -2])
@@ -110,4 +131,4 @@ def test_chunks_that_cut_a_frame_are_refused(generator, chunk):
     table = rotary_table(torch.zeros(4, 2, dtype=torch.int64), dim=8)
     message = f"positive multiple of 4, the tokens of the rotary table, got {chunk}; pass whole"
     with pytest.raises(ValueError, match=message):
-        block(torch.zeros(1, 8, 16), rotary=table, query_chunk=chunk)
+        block(torch.zeros(1, 8, 16), rotary=table, token_chunk=chunk)

@@ -19,7 +19,7 @@ The aggregator, from the smallest part up:
 - ``patch_embedding`` and ``patch_encoder``: pixels to patch tokens.
 - ``config``: the sizes, checked.
 - ``aggregator``: frame and global blocks in turn; ``residual_streams``: what it keeps.
-- ``precision``: the number format of its linear maps.
+- ``precision``: the number format of its linear maps; ``compilation``: its blocks compiled.
 
 The heads:
 
@@ -39,6 +39,7 @@ from attention_collapse.vggt.block import MLP, Block, LayerScale
 from attention_collapse.vggt.camera_head import CameraHead, CameraHeadConfig
 from attention_collapse.vggt.checkpoint import load_checkpoint
 from attention_collapse.vggt.checkpoint_file import CheckpointError
+from attention_collapse.vggt.compilation import compile_blocks
 from attention_collapse.vggt.config import AggregatorConfig
 from attention_collapse.vggt.dense_head import DenseHead, DenseHeadConfig, DenseOutput
 from attention_collapse.vggt.hub import DownloadError, download_checkpoint
@@ -97,6 +98,7 @@ __all__ = [
     "VGGTConfig",
     "Watch",
     "cast_linear_weights",
+    "compile_blocks",
     "compute_dtype",
     "decode_pose",
     "download_checkpoint",

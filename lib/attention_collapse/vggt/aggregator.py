@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from attention_collapse.tokens import TokenLayout
 from attention_collapse.vggt.aggregator_input import (
-    check_frame_chunk,
+    check_chunks,
     image_layout,
     kept_layers,
 )
@@ -58,6 +58,7 @@ class _Pass:
     observe: Observe | None
     reducer: Reducer | None
     frame_chunk: int | None
+    query_chunk: int | None
 
 
 class Aggregator(nn.Module):
@@ -106,6 +107,7 @@ class Aggregator(nn.Module):
         keep: Sequence[int] | None = None,
         reducer: Reducer | None = None,
         frame_chunk: int | None = None,
+        query_chunk: int | None = None,
     ) -> AggregatorOutput:
         """The residual streams after the layers in ``keep``.
 
@@ -124,20 +126,23 @@ class Aggregator(nn.Module):
                 tokens of all frames end to end. A ``Watch`` sees the points that it names.
             keep: Layers to return, counted from 0; ``None`` returns all. No other layer is stored.
             reducer: Decides in every global block which tokens attention runs on.
-            frame_chunk: Frames at a time that pass through the layers, beside the keys and values
-                of all. It bounds the memory, and the result is the same up to rounding. Blocks
-                that are observed or reduced take all frames at once, but for their MLP.
+            frame_chunk: Frames at a time that pass through the norms, the linear maps and the
+                MLPs. It bounds the memory, and the result is the same up to rounding. Blocks that
+                are observed or reduced take all frames at once, but for their MLP.
+            query_chunk: Queries at a time in the softmax of a global block that is neither
+                observed nor reduced. The fused kernels do not need it; where there is none, it
+                bounds the scores that are held.
 
         Raises:
             ValueError: The images have a wrong shape or type, no scene, no frame, a side that is
                 not a multiple of the patch size, or a pixel that is not finite or not in [0, 1];
-                ``keep`` or a ``Watch`` names what does not exist; or ``frame_chunk`` is below 1.
+                ``keep`` or a ``Watch`` names what does not exist; or a chunk is below 1.
         """
         layout = image_layout(images, self.config)
         kept = kept_layers(keep, self.config.depth)
-        check_frame_chunk(frame_chunk)
+        check_chunks(frame_chunk, query_chunk)
         check_watched(observe, observation_points(self.config))
-        shared = _Pass(layout, self._rotary(layout), observe, reducer, frame_chunk)
+        shared = _Pass(layout, self._rotary(layout), observe, reducer, frame_chunk, query_chunk)
         return AggregatorOutput(self._alternate(images, shared, kept), layout)
 
     def _alternate(
@@ -163,7 +168,7 @@ class Aggregator(nn.Module):
         self, images: Float[Tensor, "scene frame 3 image_height image_width"], shared: _Pass
     ) -> Float[Tensor, "scene frame token width"]:
         scenes, frames = images.shape[:2]
-        patches = in_chunks(self._patches, images.flatten(0, 1), shared.frame_chunk, dim=0)
+        patches = in_chunks(self._patches, images.flatten(0, 1), chunk=shared.frame_chunk, dim=0)
         if shared.observe is not None:
             shared.observe("patch_embedding.output", patches)
         special = torch.cat((self.camera_token, self.register_token), dim=2)
@@ -210,7 +215,7 @@ class Aggregator(nn.Module):
     ) -> Float[Tensor, "image token width"]:
         block = partial(self.frame_blocks[layer], rotary=shared.rotary, observe=watch)
         chunk = shared.frame_chunk if watch is None else None
-        return in_chunks(block, tokens.flatten(0, 1), chunk, dim=0)
+        return in_chunks(block, tokens.flatten(0, 1), chunk=chunk, dim=0)
 
     def _mix_scenes(
         self,
@@ -225,7 +230,8 @@ class Aggregator(nn.Module):
             rotary=shared.rotary,
             observe=watch,
             reduce=None if reducer is None else partial(reducer, layer=layer, layout=layout),
-            query_chunk=None if chunk is None else chunk * layout.per_frame,
+            token_chunk=None if chunk is None else chunk * layout.per_frame,
+            query_chunk=shared.query_chunk,
         )
 
 

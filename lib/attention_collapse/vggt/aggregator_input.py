@@ -84,11 +84,11 @@ def kept_layers(keep: Sequence[int] | None, depth: int) -> frozenset[int]:
     return frozenset(keep)
 
 
-def check_frame_chunk(frame_chunk: int | None) -> None:
-    """Refuse a number of frames at a time below 1.
+def check_chunks(frame_chunk: int | None, query_chunk: int | None) -> None:
+    """Refuse a number of frames or queries at a time below 1.
 
     Raises:
-        ValueError: ``frame_chunk`` is below 1.
+        ValueError: ``frame_chunk`` or ``query_chunk`` is below 1.
 
     Home section: *The phenomenon*.
     """
@@ -96,4 +96,8 @@ def check_frame_chunk(frame_chunk: int | None) -> None:
         raise ValueError(
             f"frame_chunk must be at least 1 frame, got {frame_chunk}; "
             "pass None for all frames at once"
+        )
+    if query_chunk is not None and query_chunk < 1:
+        raise ValueError(
+            f"query_chunk must be at least 1 query, got {query_chunk}; pass None for all at once"
         )

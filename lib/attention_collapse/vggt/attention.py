@@ -1,10 +1,13 @@
 """Multi-head self-attention, with points where a caller can look inside."""
 
+from functools import partial
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from attention_collapse.vggt.chunks import in_chunks
 from attention_collapse.vggt.initialisation import linear
 from attention_collapse.vggt.observation import Observe, asks_for, attention_weights
 from attention_collapse.vggt.reduction import Heads, Reduce, restored
@@ -100,75 +103,55 @@ class Attention(nn.Module):
         Raises:
             ValueError: The reduction does not lead back to all tokens.
         """
-        heads = Heads(*self._heads(x, 0, 3, rotary))
+        heads = self.heads_of(x, rotary=rotary)
         if observe is not None:
             for name, tensor in heads._asdict().items():
                 observe(name, tensor)
         if reduce is None:
-            output = self._mix(heads, observe=observe)
+            output = self.proj(self.mix(heads, observe=observe))
         else:
             reduction = reduce(heads, x)
-            mixed = self._mix(reduction.heads, key_bias=reduction.key_bias, observe=observe)
-            output = restored(reduction, mixed, x)
+            mixed = self.mix(reduction.heads, key_bias=reduction.key_bias, observe=observe)
+            output = restored(reduction, self.proj(mixed), x)
         if observe is not None:
             observe("output", output)
         return output
 
-    def keys_and_values(
+    def heads_of(
         self, x: Float[Tensor, "batch token width"], *, rotary: RotaryTable | None = None
-    ) -> tuple[Float[Tensor, "batch head token dim"], Float[Tensor, "batch head token dim"]]:
-        """Key and value of every token, as they enter the softmax; arguments as in ``forward``."""
-        key, value = self._heads(x, 1, 3, rotary)
-        return key, value
+    ) -> Heads:
+        """Query, key and value of every token, as they enter the softmax; as in ``forward``."""
+        projected = self.qkv(x.to(self.qkv.weight.dtype))
+        parts = projected.unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4).unbind(0)
+        norms = (self.q_norm, self.k_norm, None)
+        placed = [_place(part, norm, rotary) for part, norm in zip(parts, norms, strict=True)]
+        return Heads(*placed)
 
-    def read(
-        self,
-        x: Float[Tensor, "batch query width"],
-        key: Float[Tensor, "batch head key dim"],
-        value: Float[Tensor, "batch head key dim"],
-        *,
-        rotary: RotaryTable | None = None,
-    ) -> Float[Tensor, "batch query width"]:
-        """The attention output of some tokens, whose queries read the given keys.
-
-        Args:
-            x: The tokens that ask.
-            key: Keys of all tokens, from ``keys_and_values``.
-            value: Their values.
-            rotary: Table of the positions of the tokens that ask.
-        """
-        (query,) = self._heads(x, 0, 1, rotary)
-        return self._mix(Heads(query, key, value))
-
-    def _mix(
+    def mix(
         self,
         heads: Heads,
         *,
         key_bias: Float[Tensor, "batch key"] | None = None,
         observe: Observe | None = None,
+        query_chunk: int | None = None,
     ) -> Float[Tensor, "batch query width"]:
+        """The mixtures of values, heads side by side, before the last linear map.
+
+        Args:
+            heads: Query, key and value.
+            key_bias: Added to every score of a key.
+            observe: As in ``forward``, for ``weights`` alone.
+            query_chunk: Queries at a time, with all keys; ``None`` takes all at once. The fused
+                kernels need memory for the result alone; others hold the scores of a chunk.
+        """
         if asks_for(observe, "weights"):
             observe("weights", attention_weights(heads.query, heads.key, key_bias))
         mask = None if key_bias is None else key_bias[:, None, None, :].to(heads.query.dtype)
-        mixed = F.scaled_dot_product_attention(*heads, attn_mask=mask)
-        return self.proj(mixed.transpose(1, 2).flatten(2))
-
-    def _heads(
-        self,
-        x: Float[Tensor, "batch token width"],
-        first: int,
-        last: int,
-        rotary: RotaryTable | None,
-    ) -> list[Float[Tensor, "batch head token dim"]]:
-        """Parts ``first`` to ``last`` of query, key and value, the last of them left out."""
-        rows = slice(first * x.shape[-1], last * x.shape[-1])
-        weight, bias = self.qkv.weight[rows], self.qkv.bias
-        projected = F.linear(x.to(weight.dtype), weight, None if bias is None else bias[rows])
-        parts = projected.unflatten(-1, (last - first, self.heads, -1)).permute(2, 0, 3, 1, 4)
-        norms = (self.q_norm, self.k_norm, None)[first:last]
-        return [
-            _place(part, norm, rotary) for part, norm in zip(parts.unbind(0), norms, strict=True)
-        ]
+        read = partial(
+            F.scaled_dot_product_attention, key=heads.key, value=heads.value, attn_mask=mask
+        )
+        mixed = in_chunks(read, heads.query, chunk=query_chunk, dim=2)
+        return mixed.transpose(1, 2).flatten(2)
 
 
 def _place(

@@ -1,6 +1,7 @@
 """The transformer block: attention and MLP, each behind a LayerNorm and a residual."""
 
 import math
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -8,10 +9,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from attention_collapse.vggt.attention import NORM_EPSILON, Attention
-from attention_collapse.vggt.chunks import in_chunks
+from attention_collapse.vggt.chunks import in_chunks, several_in_chunks
 from attention_collapse.vggt.initialisation import linear
 from attention_collapse.vggt.observation import Observe, scoped
-from attention_collapse.vggt.reduction import Reduce
+from attention_collapse.vggt.reduction import Heads, Reduce
 from attention_collapse.vggt.rope import RotaryTable
 
 
@@ -120,6 +121,7 @@ class Block(nn.Module):
         rotary: RotaryTable | None = None,
         observe: Observe | None = None,
         reduce: Reduce | None = None,
+        token_chunk: int | None = None,
         query_chunk: int | None = None,
     ) -> Float[Tensor, "batch token width"]:
         """The residual stream after the block.
@@ -132,51 +134,67 @@ class Block(nn.Module):
                 may ask for ``attention.weights`` too.
             reduce: Gives the queries, keys and values that attention runs on in the place of
                 those of all tokens.
-            query_chunk: Tokens at a time that pass through the block, beside the keys and values
-                of all; a multiple of the rotary table's tokens. It bounds the memory, and the
-                result is the same up to rounding. An observer and a reducer are given whole
-                tensors: only the MLP is cut then. ``None`` takes all tokens at once.
+            token_chunk: Tokens at a time that pass through the norms, the linear maps and the MLP;
+                a multiple of the rotary table's tokens. It bounds the memory, and the result is
+                the same up to rounding. An observer and a reducer are given whole tensors: only
+                the MLP is cut then. ``None`` takes all tokens at once.
+            query_chunk: Queries at a time in the softmax, with all keys, where no observer and no
+                reducer looks; ``None`` takes all at once.
 
         Raises:
-            ValueError: The chunk is no positive multiple of the rotary table's tokens, or a
-                reduction does not lead back to all tokens.
+            ValueError: A chunk is below 1, ``token_chunk`` is no multiple of the rotary table's
+                tokens, or a reduction does not lead back to all tokens.
         """
-        _check_chunk(query_chunk, rotary)
-        whole = query_chunk is None or query_chunk >= x.shape[1]
-        if whole or observe is not None or reduce is not None:
+        _check_chunks(token_chunk, query_chunk, rotary)
+        if observe is None and reduce is None:
+            x = self._in_chunks(x, rotary, token_chunk, query_chunk)
+        else:
             watch = scoped(observe, "attention")
             x = x + self.ls1(self.attn(self.norm1(x), rotary=rotary, observe=watch, reduce=reduce))
-            x = in_chunks(self._add_mlp, x, query_chunk, dim=1)
-        else:
-            x = self._in_chunks(x, rotary, query_chunk)
+            x = in_chunks(self._add_mlp, x, chunk=token_chunk, dim=1)
         if observe is not None:
             observe("output", x)
         return x
 
+    def prepare(self, x: Float[Tensor, "batch token width"], rotary: RotaryTable | None) -> Heads:
+        """Query, key and value of every token: what comes before the softmax."""
+        return self.attn.heads_of(self.norm1(x), rotary=rotary)
+
+    def advance(
+        self, x: Float[Tensor, "batch token width"], mixed: Float[Tensor, "batch token width"]
+    ) -> Float[Tensor, "batch token width"]:
+        """The residual stream after the block, from the mixtures: what comes after the softmax."""
+        return self._add_mlp(x + self.ls1(self.attn.proj(mixed)))
+
+    def _in_chunks(
+        self,
+        x: Float[Tensor, "batch token width"],
+        rotary: RotaryTable | None,
+        token_chunk: int | None,
+        query_chunk: int | None,
+    ) -> Float[Tensor, "batch token width"]:
+        prepare = partial(self.prepare, rotary=rotary)
+        heads = Heads(*several_in_chunks(prepare, x, chunk=token_chunk, dim=1, result_dim=2))
+        mixed = self.attn.mix(heads, query_chunk=query_chunk)
+        del heads
+        return in_chunks(self.advance, x, mixed, chunk=token_chunk, dim=1)
+
     def _add_mlp(self, x: Float[Tensor, "batch token width"]) -> Float[Tensor, "batch token width"]:
         return x + self.ls2(self.mlp(self.norm2(x)))
 
-    def _in_chunks(
-        self, x: Float[Tensor, "batch token width"], rotary: RotaryTable | None, query_chunk: int
-    ) -> Float[Tensor, "batch token width"]:
-        parts = x.split(query_chunk, dim=1)
-        pairs = [self.attn.keys_and_values(self.norm1(part), rotary=rotary) for part in parts]
-        key, value = (torch.cat(chunks, dim=2) for chunks in zip(*pairs, strict=True))
-        del pairs
 
-        def advance(part: Tensor) -> Tensor:
-            attended = self.attn.read(self.norm1(part), key, value, rotary=rotary)
-            return self._add_mlp(part + self.ls1(attended))
-
-        return in_chunks(advance, x, query_chunk, dim=1)
-
-
-def _check_chunk(query_chunk: int | None, rotary: RotaryTable | None) -> None:
+def _check_chunks(
+    token_chunk: int | None, query_chunk: int | None, rotary: RotaryTable | None
+) -> None:
     step = 1 if rotary is None else rotary.cos.shape[0]
-    if query_chunk is not None and (query_chunk < 1 or query_chunk % step):
+    if token_chunk is not None and (token_chunk < 1 or token_chunk % step):
         raise ValueError(
-            f"query_chunk must be a positive multiple of {step}, the tokens of the rotary table, "
-            f"got {query_chunk}; pass whole frames, or None for all tokens at once"
+            f"token_chunk must be a positive multiple of {step}, the tokens of the rotary table, "
+            f"got {token_chunk}; pass whole frames, or None for all tokens at once"
+        )
+    if query_chunk is not None and query_chunk < 1:
+        raise ValueError(
+            f"query_chunk must be at least 1 query, got {query_chunk}; pass None for all at once"
         )
 
 

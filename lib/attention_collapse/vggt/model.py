@@ -132,6 +132,7 @@ class VGGT(nn.Module):
         observe: Observe | None = None,
         reducer: Reducer | None = None,
         frame_chunk: int | None = None,
+        query_chunk: int | None = None,
     ) -> Reconstruction:
         """The reconstruction of each scene.
 
@@ -140,8 +141,9 @@ class VGGT(nn.Module):
                 patch size. The first frame of a scene is its reference frame.
             observe: Called with what is inside the aggregator; see ``Aggregator``.
             reducer: Decides in every global block which tokens attention runs on.
-            frame_chunk: Frames at a time that pass through the layers and heads, beside the keys
-                and values of all. It bounds the memory, and the result is the same up to rounding.
+            frame_chunk: Frames at a time that pass through the norms, linear maps, MLPs and heads.
+                It bounds the memory, and the result is the same up to rounding.
+            query_chunk: Queries at a time in the softmax of global blocks, as in ``Aggregator``.
 
         Raises:
             ValueError: As in ``Aggregator``.
@@ -152,6 +154,7 @@ class VGGT(nn.Module):
             keep=self.config.kept_layers,
             reducer=reducer,
             frame_chunk=frame_chunk,
+            query_chunk=query_chunk,
         )
         height, width = images.shape[-2:]
         return self._read_out(output, (height, width), min(HEAD_CHUNK, frame_chunk or HEAD_CHUNK))
@@ -164,6 +167,7 @@ class VGGT(nn.Module):
         observe: Observe | None = None,
         reducer: Reducer | None = None,
         frame_chunk: int | None = None,
+        query_chunk: int | None = None,
     ) -> Reconstruction:
         """The reconstruction of one scene or of several, without recording gradients.
 
@@ -174,13 +178,20 @@ class VGGT(nn.Module):
             observe: As in ``forward``.
             reducer: As in ``forward``.
             frame_chunk: As in ``forward``.
+            query_chunk: As in ``forward``.
 
         Raises:
             ValueError: As in ``Aggregator``.
         """
         scenes = images[None] if images.ndim == 4 else images
         scenes = scenes.to(self.aggregator.camera_token.device)
-        return self(scenes, observe=observe, reducer=reducer, frame_chunk=frame_chunk)
+        return self(
+            scenes,
+            observe=observe,
+            reducer=reducer,
+            frame_chunk=frame_chunk,
+            query_chunk=query_chunk,
+        )
 
     def _read_out(
         self, output: AggregatorOutput, image_size: tuple[int, int], chunk: int

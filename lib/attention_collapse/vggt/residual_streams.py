@@ -9,7 +9,7 @@ from torch import Tensor
 Halves = tuple[Float[Tensor, "scene frame token width"], Float[Tensor, "scene frame token width"]]
 
 
-class ResidualStreams(Mapping[int, Tensor]):
+class ResidualStreams(Mapping):
     """By layer, the streams after its frame block and after its global block.
 
     ``streams[layer]`` joins the two along the channels, frame half first, into a tensor
