@@ -5,16 +5,19 @@ import pytest
 import torch
 
 from attention_collapse import records
+from attention_collapse.figures.forward_cost import by_design
 from attention_collapse.theory.cost import BlockShape, block_cost
 from attention_collapse.vggt import VGGT, VGGT_1B, cast_linear_weights
 
 TOKENS = 1041
+# Two passes that do the same work: what the clock of a device drifts between them.
+LEVEL = 0.01
 
 
 @pytest.fixture(scope="module")
-def costs():
-    names = ("ours_aggregator", "reference_aggregator", "ours_model", "reference_model")
-    return {name: records.find("forward_cost", name).arrays for name in names}
+def runs():
+    names = ("to_200_frames", "at_500_frames", "at_1000_frames")
+    return [records.find("forward_cost", name).arrays for name in names]
 
 
 @pytest.fixture
@@ -25,44 +28,44 @@ def released():
 
 def slope(arrays):
     """Gigabytes a frame, from 32 frames on."""
-    many = (arrays["frames"] >= 32) & np.isfinite(arrays["peak_bytes"])
+    many = arrays["frames"] >= 32
     return np.polyfit(arrays["frames"][many], arrays["peak_bytes"][many], 1)[0] / 1e9
 
 
-def test_memory_grows_by_less_than_a_third_of_the_released_design(costs):
-    assert slope(costs["ours_model"]) < slope(costs["reference_model"]) / 3
-    assert slope(costs["ours_model"]) < 0.065 < 0.195 < slope(costs["reference_model"])
-    assert slope(costs["ours_aggregator"]) < 0.0487
+def test_memory_grows_by_less_than_a_fifth_of_the_released_design(runs):
+    costs = by_design(runs)
+    assert slope(costs["library"]) < slope(costs["release"]) / 5
+    assert slope(costs["library"]) < 0.065 < 0.195 < slope(costs["release"])
+    assert slope(by_design(runs, stage=0)["library"]) < 0.195 / 4
+    assert costs["library"]["frames"].tolist() == [2, 8, 32, 100, 200, 500, 1000]
 
 
-@pytest.mark.parametrize("part", ["aggregator", "model"])
-def test_the_designs_do_the_same_work_and_meet_in_time(costs, part):
-    ours, reference = costs[f"ours_{part}"], costs[f"reference_{part}"]
-    many = list(ours["frames"]).index(200)
-    assert list(reference["frames"]).index(200) == many
-    assert ours["flops"][many] == reference["flops"][many]
-    assert ours["seconds"][many] == pytest.approx(reference["seconds"][many], rel=0.1)
-    assert ours["seconds"][0] < reference["seconds"][0]
+def test_the_designs_are_level_for_many_frames_and_compiled_blocks_are_faster(runs):
+    costs = by_design(runs)
+    release = costs["release"]["seconds"]
+    ratio = costs["library"]["seconds"][: len(release)] / release
+    assert (ratio[:3] < 1).all()
+    assert ratio[3:] == pytest.approx(1, abs=LEVEL)
+    compiled = costs["compiled"]["seconds"]
+    assert (compiled < (1 - 2 * LEVEL) * release[: len(compiled)]).all()
 
 
-def test_the_counted_work_is_that_of_the_formula(costs):
+def test_the_counted_work_is_that_of_the_formula(runs):
     """Global blocks, frame blocks and encoder; patches and positions are a thousandth of it."""
-    arrays = costs["ours_aggregator"]
     alone = block_cost(BlockShape(), TOKENS).flops
-    by_formula = np.array(
-        [
+    for arrays in runs:
+        by_formula = [
             24 * (block_cost(BlockShape(), int(frames) * TOKENS).flops + 2 * int(frames) * alone)
             for frames in arrays["frames"]
         ]
-    )
-    np.testing.assert_allclose(arrays["flops"], by_formula, rtol=5e-3)
+        np.testing.assert_allclose(arrays["flops"][0], by_formula, rtol=5e-3)
 
 
-def test_attention_is_most_of_the_work_for_many_frames(costs):
-    arrays = costs["ours_model"]
+def test_attention_is_most_of_the_work_for_many_frames(runs):
+    arrays = runs[0]
     row = list(arrays["frames"]).index(200)
     compared = 24 * 4 * int(arrays["tokens"][row]) ** 2 * 1024
-    assert compared / arrays["flops"][row] > 0.8
+    assert compared / arrays["flops"][-1, row] > 0.8
 
 
 def test_the_released_network_has_the_stated_sizes(released):

@@ -1,6 +1,6 @@
 import numpy as np
 
-from attention_collapse.figures.forward_cost import draw_forward_cost
+from attention_collapse.figures.forward_cost import by_design, draw_forward_cost
 
 
 def arrays(factor):
@@ -24,3 +24,21 @@ def test_each_run_is_a_line_in_each_panel():
         np.testing.assert_array_equal(seconds.lines[row].get_xdata(), run["frames"])
     assert [text.get_text() for text in figure.legends[0].texts] == ["one", "two"]
     assert (seconds.get_yscale(), share.get_yscale(), share.get_ylim()) == ("log", "linear", (0, 1))
+
+
+def recorded(designs, frames, offset):
+    shape = (len(designs), 2, len(frames))
+    values = offset + np.arange(np.prod(shape), dtype=float).reshape(shape)
+    quantities = dict.fromkeys(("seconds", "peak_bytes", "share_of_ceiling"), values)
+    return {"designs": np.array(designs), "frames": np.array(frames), **quantities}
+
+
+def test_runs_are_joined_by_design_in_whatever_row_it_is():
+    first, second = recorded(("one", "two"), (2, 8), 0.0), recorded(("two",), (32,), 100.0)
+    lines = by_design([first, second])
+    assert list(lines) == ["one", "two"]
+    assert lines["one"]["frames"].tolist() == [2, 8]
+    assert lines["two"]["frames"].tolist() == [2, 8, 32]
+    # Row 1, stage 1 of the first run; row 0, stage 1 of the second.
+    assert lines["two"]["seconds"].tolist() == [6.0, 7.0, 101.0]
+    assert by_design([second], stage=0)["two"]["seconds"].tolist() == [100.0]

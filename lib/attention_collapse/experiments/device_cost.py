@@ -33,10 +33,10 @@ def timing(operation: Callable[[], object], *, repeats: int, device: str) -> Tim
 
 
 def _seconds(operation: Callable[[], object], device: str) -> float:
-    _wait(device)
+    wait(device)
     start = time.perf_counter()
     result = operation()
-    _wait(device)
+    wait(device)
     seconds = time.perf_counter() - start
     del result
     return seconds
@@ -48,7 +48,6 @@ def reset_peak(device: str) -> None:
     Home section: *The phenomenon*.
     """
     if _is_cuda(device):
-        torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats(device)
 
 
@@ -77,7 +76,11 @@ def matmul_rate(size: int, *, dtype: torch.dtype, device: str, repeats: int) -> 
     return 2 * size**3 / product.minimum
 
 
-def _wait(device: str) -> None:
+def wait(device: str) -> None:
+    """Wait until a CUDA device has done what it was given; nothing elsewhere.
+
+    Home section: *The phenomenon*.
+    """
     if _is_cuda(device):
         torch.cuda.synchronize(device)
 

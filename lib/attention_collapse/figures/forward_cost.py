@@ -1,11 +1,16 @@
 """Time, memory and efficiency of one forward pass over the number of frames."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
 
 from attention_collapse.figures import style
+
+Arrays = Mapping[str, np.ndarray]
+
+NETWORK = -1
+"""The last stage of a pass: with the heads."""
 
 _GIGABYTE = 1e9
 _MARKERS = "os^D"
@@ -16,14 +21,43 @@ _LABELS = {
 }
 
 
-def draw_forward_cost(runs: Mapping[str, Mapping[str, np.ndarray]]) -> Figure:
+def by_design(runs: Sequence[Arrays], *, stage: int = NETWORK) -> dict[str, Arrays]:
+    """Time, memory and efficiency of each design over all its numbers of frames.
+
+    Args:
+        runs: Arrays of records of ``forward_cost``, from few frames to many.
+        stage: The stage of the pass: 0 ends with the aggregator.
+
+    Returns:
+        Design to ``frames``, ``seconds``, ``peak_bytes`` and ``share_of_ceiling``,
+        each ``[frame_count]``.
+
+    Home section: *VGGT in one chapter*.
+    """
+    names = dict.fromkeys(str(name) for run in runs for name in run["designs"])
+    return {
+        name: _joined([run for run in runs if name in run["designs"]], name, stage)
+        for name in names
+    }
+
+
+def _joined(runs: Sequence[Arrays], name: str, stage: int) -> Arrays:
+    rows = [list(run["designs"]).index(name) for run in runs]
+    lines = {
+        quantity: [run[quantity][row, stage] for run, row in zip(runs, rows, strict=True)]
+        for quantity in _LABELS
+    }
+    frames = {"frames": [run["frames"] for run in runs]}
+    return {quantity: np.concatenate(parts) for quantity, parts in (frames | lines).items()}
+
+
+def draw_forward_cost(runs: Mapping[str, Arrays]) -> Figure:
     """One panel each for time, peak memory and share of the ceiling, one line for each run.
 
     A number of frames that did not fit into the memory leaves a gap.
 
     Args:
-        runs: Name to arrays: ``frames``, ``seconds``, ``peak_bytes`` and ``share_of_ceiling``,
-            each ``[frame_count]``.
+        runs: Name to arrays, as from ``by_design``.
 
     Home section: *VGGT in one chapter*.
     """
