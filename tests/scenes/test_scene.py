@@ -145,13 +145,14 @@ def test_float32_renders_the_same_scene_as_float64(family: Family):
     assert (single.images.double() - double.images).abs().mean() < FLOAT32_RENDERING
 
 
-def test_a_walk_renders_what_the_whole_corridor_would_show():
-    frames, image_size, seed = 12, (42, 56), 7
-    scene = walk(frames, image_size=image_size, seed=seed, dtype=torch.float64)
+@pytest.mark.parametrize("extent", [None, 20.0])
+def test_a_walk_renders_what_the_whole_corridor_would_show(extent: float | None):
+    frames, image_size, seed = 12, (28, 42), 7
+    scene = walk(frames, extent=extent, image_size=image_size, seed=seed, dtype=torch.float64)
     draws = Draws.from_seed(seed)
     lattice = Lattice.sample(draws, dtype=torch.float64, device=torch.device("cpu"))
-    path = WalkPath.sample(draws)
-    corridor = Corridor.sample(draws, length=path.z(frames + 20))
+    path = WalkPath.sample(draws, extent=extent)
+    corridor = Corridor.sample(draws, length=20.0)
     solids = [solid for station in corridor.stations for solid in station]
     world = World.build(corridor.room, solids, light=corridor.light, lattice=lattice)
     for frame in (0, 5, 11):

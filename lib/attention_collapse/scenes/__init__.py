@@ -3,6 +3,7 @@
 The map, from the outside in:
 
 - ``scene``: ``orbit`` and ``walk``, the two families, and ``Scene``, what they return.
+- ``controls``: ``duplicates`` and ``foreign``, more frames without new views of the same world.
 - ``trajectories``: where the camera is at frame k.
 - ``room`` and ``corridor``: the two worlds, furnished at random from ``furniture`` and ``palette``.
 - ``rendering``: the picture of a world from one camera; ``casting``: what each ray meets.
@@ -12,6 +13,16 @@ The map, from the outside in:
 """
 
 from attention_collapse.scenes.cameras import project
+from attention_collapse.scenes.controls import MixedScene, duplicates, foreign, shown_views
 from attention_collapse.scenes.scene import Scene, orbit, walk
 
-__all__ = ["Scene", "orbit", "project", "walk"]
+__all__ = [
+    "MixedScene",
+    "Scene",
+    "duplicates",
+    "foreign",
+    "orbit",
+    "project",
+    "shown_views",
+    "walk",
+]

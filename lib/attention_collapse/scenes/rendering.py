@@ -61,7 +61,7 @@ def render(
     hits = view.cast(pixels)
     bright = lit(world, hits)
     colour = view.colour(hits, bright)
-    mixed = _edges(hits, bright, image_size)
+    mixed = _edges(hits, bright, image_size).nonzero()[:, 0]
     colour[mixed] = view.mean_colour(pixels[mixed])
     image = colour.clamp(0, 1).pow(1 / DISPLAY_GAMMA).T.reshape(3, *image_size)
     return Frame(image, hits.depth.view(image_size), hits.points.view(*image_size, 3))

@@ -1,5 +1,6 @@
 """Two families of scenes: `orbit`, all frames overlap; `walk`, only nearby frames do."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -15,6 +16,9 @@ from attention_collapse.scenes.rendering import render
 from attention_collapse.scenes.room import furnished_room
 from attention_collapse.scenes.trajectories import OrbitPath, WalkPath
 from attention_collapse.scenes.world import World
+
+# What the camera films at each frame: a world, and the world-to-camera matrix [3 4].
+Shots = Callable[[int], tuple[World, Tensor]]
 
 
 @dataclass(frozen=True)
@@ -62,18 +66,14 @@ def orbit(
         ValueError: fewer than one frame, a side below one pixel, a seed outside
             [0, 2**32) or another dtype.
     """
-    _check(frames, image_size, dtype)
-    draws = Draws.from_seed(seed)
-    lattice = Lattice.sample(draws, dtype=dtype, device=torch.device(device))
-    room, solids, light = furnished_room(draws)
-    path = OrbitPath.sample(draws)
-    world = World.build(room, solids, light=light, lattice=lattice)
-    return _film(frames, image_size, camera=path.camera, world=lambda frame: world)
+    check_request(frames, image_size, dtype)
+    return film(frames, image_size, orbit_shots(seed, device=device, dtype=dtype))
 
 
 def walk(
     frames: int,
     *,
+    extent: float | None = None,
     image_size: tuple[int, int] = (112, 140),
     seed: int,
     device: torch.device | str = "cpu",
@@ -81,42 +81,72 @@ def walk(
 ) -> Scene:
     """Views along a corridor without end: only nearby frames overlap.
 
-    Frame k depends on the seed and on k alone.
+    With an extent the camera stays within that length of the corridor, however many frames there
+    are: they fill it ever more densely, out of order. The corridor and frame 0 are those of the
+    walk without extent. Frame k depends on the seed, the extent and k alone. Points in float32
+    are exact to about :math:`10^{-7}` of the way walked.
     Home section: *The phenomenon*.
 
     Args:
         frames: number of views.
+        extent: length of corridor to stay in, in units of length; None walks on.
         image_size: height and width in pixels.
         seed: of the corridor, the walk and the textures.
         device: where to render and to keep the result.
         dtype: float32 or float64.
 
     Raises:
-        ValueError: fewer than one frame, a side below one pixel, a seed outside
-            [0, 2**32) or another dtype.
+        ValueError: fewer than one frame, an extent that is not positive and finite, a side below
+            one pixel, a seed outside [0, 2**32) or another dtype.
     """
-    _check(frames, image_size, dtype)
+    check_request(frames, image_size, dtype)
+    _check_extent(extent)
     draws = Draws.from_seed(seed)
     lattice = Lattice.sample(draws, dtype=dtype, device=torch.device(device))
-    path = WalkPath.sample(draws)
-    corridor = Corridor.sample(draws, length=path.z(frames - 1))
+    path = WalkPath.sample(draws, extent=extent)
+    length = path.z(frames - 1) if extent is None else extent
+    corridor = Corridor.sample(draws, length=length)
 
-    def world(frame: int) -> World:
+    def shots(frame: int) -> tuple[World, Tensor]:
         solids = corridor.near(path.z(frame))
-        return World.build(corridor.room, solids, light=corridor.light, lattice=lattice)
+        world = World.build(corridor.room, solids, light=corridor.light, lattice=lattice)
+        return world, path.camera(frame)
 
-    return _film(frames, image_size, camera=path.camera, world=world)
+    return film(frames, image_size, shots)
 
 
-def _film(
-    frames: int,
-    image_size: tuple[int, int],
-    *,
-    camera: Callable[[int], Tensor],
-    world: Callable[[int], World],
-) -> Scene:
-    """Render frame after frame into tensors made once: memory beyond the result is one frame's."""
-    empty = world(0).lower.new_empty
+def orbit_shots(seed: int, *, device: torch.device | str, dtype: torch.dtype) -> Shots:
+    """What ``orbit`` films: the same room at every frame.
+
+    Home section: *The phenomenon*.
+
+    Args:
+        seed: of the room, the arc and the textures.
+        device: of the world.
+        dtype: of the world.
+
+    Raises:
+        ValueError: the seed is outside [0, 2**32).
+    """
+    draws = Draws.from_seed(seed)
+    lattice = Lattice.sample(draws, dtype=dtype, device=torch.device(device))
+    room, solids, light = furnished_room(draws)
+    path = OrbitPath.sample(draws)
+    world = World.build(room, solids, light=light, lattice=lattice)
+    return lambda frame: (world, path.camera(frame))
+
+
+def film(frames: int, image_size: tuple[int, int], shots: Shots) -> Scene:
+    """Render frame after frame into tensors made once: memory beyond the result is one frame's.
+
+    Home section: *The phenomenon*.
+
+    Args:
+        frames: number of views.
+        image_size: height and width in pixels.
+        shots: the world and the camera of each frame.
+    """
+    empty = shots(0)[0].lower.new_empty
     scene = Scene(
         images=empty(frames, 3, *image_size),
         depth=empty(frames, *image_size),
@@ -126,9 +156,9 @@ def _film(
     )
     scene.intrinsics[:] = intrinsics_matrix(image_size)
     for frame in range(frames):
-        scene.world_to_camera[frame] = camera(frame)
+        world, scene.world_to_camera[frame] = shots(frame)
         view = render(
-            world(frame),
+            world,
             world_to_camera=scene.world_to_camera[frame],
             intrinsics=scene.intrinsics[frame],
             image_size=image_size,
@@ -138,9 +168,28 @@ def _film(
     return scene
 
 
-def _check(frames: int, image_size: tuple[int, int], dtype: torch.dtype) -> None:
+def check_frames(frames: int) -> None:
+    """Check that there is a frame to show.
+
+    Home section: *The phenomenon*.
+
+    Raises:
+        ValueError: fewer than one frame.
+    """
     if frames < 1:
         raise ValueError(f"frames must be at least 1, got {frames}; ask for one view or more")
+
+
+def check_request(frames: int, image_size: tuple[int, int], dtype: torch.dtype) -> None:
+    """Check what every family of scenes is asked for.
+
+    Home section: *The phenomenon*.
+
+    Raises:
+        ValueError: fewer than one frame, a side below one pixel, or a dtype other than float32
+            and float64.
+    """
+    check_frames(frames)
     if min(image_size) < 1:
         raise ValueError(
             f"image_size must be (height, width) of at least 1 pixel each, got {image_size}; "
@@ -150,4 +199,12 @@ def _check(frames: int, image_size: tuple[int, int], dtype: torch.dtype) -> None
         raise ValueError(
             f"dtype must be torch.float32 or torch.float64, got {dtype}; "
             "render in float32 and convert the result"
+        )
+
+
+def _check_extent(extent: float | None) -> None:
+    if extent is not None and not 0 < extent < math.inf:
+        raise ValueError(
+            f"extent must be a positive length or None, got {extent}; "
+            "use for example 2.5, or None to walk on"
         )

@@ -62,28 +62,35 @@ class OrbitPath:
 class WalkPath:
     """A camera that walks along z with a steady step, looking ahead and to the wall at high x.
 
-    Position, heading, pitch and roll sway as sines of the frame index.
+    Position, heading, pitch and roll sway as sines of the frame index. With an extent :math:`E`
+    the camera stands at :math:`z = E (k \\alpha \\bmod 1)` instead, with the golden section
+    :math:`\\alpha`, so that every prefix spreads over the extent.
     Home section: *The phenomenon*.
 
     Attributes:
         step: length of a step, in units of length.
         heading: mean angle between the line of sight and the walk, in radians.
         phases: of the five sines, in radians.
+        extent: length of corridor to stay in, in units of length; None walks on.
     """
 
     step: float
     heading: float
     phases: tuple[float, ...]
+    extent: float | None = None
 
     @classmethod
-    def sample(cls, draws: Draws) -> "WalkPath":
+    def sample(cls, draws: Draws, *, extent: float | None = None) -> "WalkPath":
         """Draw a step, a heading and phases."""
         phases = tuple(draws.uniform(0.0, 2 * math.pi) for _ in range(5))
-        return cls(draws.uniform(0.27, 0.33), math.radians(draws.uniform(56.0, 62.0)), phases)
+        step, heading = draws.uniform(0.27, 0.33), math.radians(draws.uniform(56.0, 62.0))
+        return cls(step, heading, phases, extent)
 
     def z(self, frame: int) -> float:
-        """How far the camera has come at a frame, in units of length."""
-        return frame * self.step
+        """How far along the corridor the camera is at a frame, in units of length."""
+        if self.extent is None:
+            return frame * self.step
+        return self.extent * (frame * GOLDEN_STEP % 1)
 
     def camera(self, frame: int) -> Float64[Tensor, "3 4"]:
         """World-to-camera matrix of a frame."""
