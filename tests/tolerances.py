@@ -229,3 +229,37 @@ COMPILED = {"float32": 5e-6, "bfloat16": 0.05}
 BFLOAT16_NETWORK = 0.02
 # A number rounded to bfloat16 from two float32 routes: one unit in the last of its 8 bits.
 BFLOAT16_UNIT = 2**-7
+
+# --- measure: kernels ---
+
+# Targets of the streamed statistics at a few thousand tokens, and errors against float64: sums and
+# exponents in float32 give 1e-5 nats in an entropy, and half a unit in the last place of a
+# log-sum-exp of 8 gives 2.4e-7 in a column sum, which averages over the rows.
+KERNEL_ENTROPY = 5e-5
+KERNEL_SUMS = 1e-6
+# A row's energy has that error twice, without the average.
+KERNEL_ENERGY = 1e-5
+# Weights and columns rounded to 11 bits, 2^-12 each at most, with random signs.
+KERNEL_PRODUCT = 5e-4
+# Scores of 80 are 115 powers of two: half a unit in the last place is 4e-6, of which an exponent
+# collects a few.
+KERNEL_EXTREME = 5e-5
+
+# --- streaming ---
+
+# What the portable backend promises in float32 for scores of ordinary size: entropy in nats, column
+# sums and energies relative to their size, products relative to their largest entry.
+STREAMED_ENTROPY = 5e-5
+STREAMED_SUMS = 1e-6
+STREAMED_PRODUCTS = 5e-4
+# For each unit of the largest score above 8, an ordinary size: a score is rounded eight times or
+# so, by 2^-24 of its size each, and the logarithm of its weight is off by as much.
+STREAMED_SCORE = 2**-21
+# Squared distance from rank one in float32: a difference of numbers near one, each good to
+# STREAMED_SUMS and one of them squared.
+STREAMED_DISTANCE = 3e-6
+# A singular value of float32 products, relative to the largest: the rounding of the normalisers.
+STREAMED_SPECTRUM = 5e-6
+# Bias that the movement of the values which count as known leaves in the effective rank: a tenth of
+# the one per cent by which they may have moved.
+SETTLED_VALUES = 1e-3

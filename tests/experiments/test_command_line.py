@@ -78,7 +78,7 @@ def test_list_names_every_experiment_and_its_settings(capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["run", "nothing"], "no experiment 'nothing'; there are: forward_cost"),
+        (["run", "nothing"], "no experiment 'nothing'; there are: attention_cost"),
         (["run", "random_weights", "--set", "size=3"], "no setting size; there are: frames"),
         (["run", "random_weights", "--set", "frames"], "--set takes FIELD=JSON"),
         (["run", "random_weights", "--set", "rotary=False"], "for example rotary=false"),

@@ -20,7 +20,7 @@ def silent(message: str) -> None:
     """
 
 
-EXPERIMENTS = ("forward_cost", "landmark_flow", "photographs", "random_weights")
+EXPERIMENTS = ("attention_cost", "forward_cost", "landmark_flow", "photographs", "random_weights")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,7 +104,7 @@ def _typed(name: str, value: Any, default: Any) -> Any:
     """``value`` in the type of ``default``: a number for a number, a list for a tuple."""
     if isinstance(default, tuple) and isinstance(value, list | tuple) and value:
         return tuple(_typed(name, entry, default[0]) for entry in value)
-    kinds = {bool: bool, int: int, float: int | float}.get(type(default))
+    kinds = {bool: bool, int: int, float: int | float, str: str}.get(type(default))
     if kinds is None or not isinstance(value, kinds) or isinstance(value, bool) != (kinds is bool):
         example = json.dumps(default)
         raise ValueError(

@@ -1,0 +1,105 @@
+import pytest
+import torch
+
+from attention_collapse.measure.streaming import (
+    DenseBackend,
+    PortableBackend,
+    choice,
+    choose_backend,
+)
+from streaming_cases import independent
+
+CUDA = torch.device("cuda", 0)
+
+
+def test_the_dense_backend_refuses_what_exceeds_its_limit():
+    query, key = independent()
+    needed = 8 * 2 * 70 * 83
+    assert DenseBackend(byte_limit=needed).rows(query, key).entropy.shape == (2, 70)
+    with pytest.raises(ValueError, match=f"need {needed} .*take PortableBackend"):
+        DenseBackend(byte_limit=needed - 1).rows(query, key)
+
+
+@pytest.mark.parametrize("backend", [DenseBackend(), PortableBackend()])
+def test_frames_must_be_whole(backend):
+    query, key = independent()
+    normalisers = backend.rows(query, key).log_sum_exp
+    with pytest.raises(ValueError, match="key must hold whole frames of 10 tokens; got 83"):
+        backend.columns(query, key, normalisers, tokens_per_frame=10)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"query_chunk": 0}, "query_chunk must be at least 1, got 0"),
+        ({"key_chunk": -1}, "key_chunk must be at least 1, got -1"),
+        ({"dtype": torch.bfloat16}, "float32 or torch.float64, got torch.bfloat16"),
+    ],
+)
+def test_bad_options_of_the_portable_backend_are_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        PortableBackend(**options)
+
+
+def test_an_exhausted_device_names_the_size_and_the_chunk(monkeypatch):
+    def exhausted(*_, **__):
+        raise torch.cuda.OutOfMemoryError
+
+    monkeypatch.setattr(torch, "mm", exhausted)
+    backend = PortableBackend(query_chunk=512, key_chunk=1024)
+    with pytest.raises(MemoryError, match=r"4 MiB.*query_chunk=128, key_chunk=256"):
+        backend.rows(*independent())
+
+
+def test_no_tile_exceeds_the_chunks(monkeypatch):
+    """Memory beside inputs and results: two tiles of the chosen size."""
+    sizes = []
+    product = torch.mm
+
+    def spy(*arguments, out):
+        sizes.append(tuple(out.shape))
+        return product(*arguments, out=out)
+
+    monkeypatch.setattr(torch, "mm", spy)
+    PortableBackend(query_chunk=16, key_chunk=32).rows(*independent())
+    assert max(sizes) == (16, 32)
+    assert sum(rows * keys for rows, keys in sizes) == 2 * 70 * 83
+
+
+class Kernels(DenseBackend):
+    """Stands in for the Triton backend."""
+
+    name = "triton"
+
+
+def with_device(monkeypatch, *, capability, triton):
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: capability)
+    monkeypatch.setattr(choice, "find_spec", lambda _: object() if triton else None)
+    monkeypatch.setattr(choice, "_triton_backend", Kernels)
+
+
+def test_ampere_and_later_take_triton(monkeypatch):
+    with_device(monkeypatch, capability=(8, 0), triton=True)
+    assert choose_backend(CUDA, torch.bfloat16).name == "triton"
+    assert choose_backend(CUDA, torch.float64).name == "portable"
+    assert choose_backend(CUDA, torch.bfloat16, name="portable").name == "portable"
+    assert choose_backend(torch.device("cpu"), torch.bfloat16).name == "portable"
+
+
+@pytest.mark.parametrize(("capability", "triton"), [((7, 5), True), ((9, 0), False)])
+def test_older_devices_and_those_without_triton_take_the_portable(monkeypatch, capability, triton):
+    with_device(monkeypatch, capability=capability, triton=triton)
+    assert choose_backend(CUDA, torch.float16).name == "portable"
+
+
+def test_a_name_overrides_the_choice(monkeypatch):
+    with_device(monkeypatch, capability=(7, 5), triton=True)
+    assert choose_backend(CUDA, torch.float16, name="triton").name == "triton"
+    assert choose_backend(CUDA, torch.float16, name="dense").name == "dense"
+
+
+def test_names_that_cannot_be_had_are_refused():
+    with pytest.raises(ValueError, match="one of dense, portable, triton; got 'fast'"):
+        choose_backend(CUDA, torch.float16, name="fast")
+    with pytest.raises(ValueError, match="needs a CUDA device.*got device cpu"):
+        choose_backend(torch.device("cpu"), torch.float32, name="triton")

@@ -1,0 +1,229 @@
+import pytest
+import torch
+
+from attention_collapse.measure import spectrum
+from attention_collapse.measure.streaming import (
+    PortableBackend,
+    StreamedAttention,
+    energy_ranks,
+    leading_singular_values,
+)
+from streaming_cases import normal, whole_matrix
+from tolerances import FLOAT64, SETTLED_VALUES, STREAMED_SPECTRUM
+
+TOKENS, DIM = 400, 32
+OPTIONS = {"count": 8, "probes": 24}
+DOUBLE = PortableBackend(dtype=torch.float64)
+
+
+def tokens(seed, temperature=1.0):
+    return temperature * normal(1, TOKENS, DIM, seed=seed)
+
+
+def cold():
+    return tokens(0, 0.3), tokens(1)
+
+
+def flat():
+    return tokens(0, 3.0), tokens(1)
+
+
+def clustered():
+    centres = 2 * normal(1, 6, DIM)
+    choice = torch.arange(TOKENS) % 6
+    return centres[:, choice] + 0.2 * tokens(1), centres[:, choice] + 0.2 * tokens(2)
+
+
+def with_sink():
+    key = tokens(1).clone()
+    key[:, 0] = 3
+    return tokens(0) + 0.5, key
+
+
+def low_dimensional():
+    few = normal(1, TOKENS, 3, seed=5) @ normal(3, DIM, seed=6)
+    return few, few
+
+
+SPECTRA = {case.__name__: case for case in (cold, flat, clustered, with_sink, low_dimensional)}
+
+
+def generator(seed=7):
+    return torch.Generator().manual_seed(seed)
+
+
+def double(case):
+    return StreamedAttention(*SPECTRA[case](), backend=DOUBLE)
+
+
+def exact_values(case):
+    return spectrum.singular_values(whole_matrix(*SPECTRA[case]()))
+
+
+@pytest.mark.parametrize("case", SPECTRA)
+@pytest.mark.parametrize("products", [3, 5, 7])
+def test_the_last_movement_bounds_the_error_and_no_value_is_too_large(case, products):
+    """After three products two such movements."""
+    found = leading_singular_values(
+        double(case), products=products, generator=generator(), **OPTIONS
+    )
+    missing = exact_values(case)[:, :8] - found.values
+    assert (missing >= -10 * FLOAT64).all()
+    allowed = 2 if products == 3 else 1
+    assert (missing <= allowed * found.errors + 10 * FLOAT64).all()
+
+
+@pytest.mark.parametrize("case", ["cold", "flat", "with_sink"])
+def test_more_products_leave_less(case):
+    missing = [
+        (
+            exact_values(case)[:, :8]
+            - leading_singular_values(
+                double(case), products=products, generator=generator(), **OPTIONS
+            ).values
+        ).max()
+        for products in (3, 5, 7)
+    ]
+    assert missing[0] > 2 * missing[1] > 4 * missing[2]
+
+
+@pytest.mark.parametrize("case", SPECTRA)
+def test_float32_adds_its_rounding_only(case):
+    query, key = (tensor.float() for tensor in SPECTRA[case]())
+    attention = StreamedAttention(query, key)
+    found = leading_singular_values(attention, products=7, generator=generator(), **OPTIONS)
+    exact = exact_values(case)[:, :8]
+    assert ((exact - found.values).abs() <= found.errors + STREAMED_SPECTRUM * exact[:, :1]).all()
+
+
+def test_stable_rank_and_ratio_are_those_of_the_spectrum():
+    found = leading_singular_values(double("with_sink"), generator=generator(), **OPTIONS)
+    exact = exact_values("with_sink")
+    torch.testing.assert_close(found.stable_rank, spectrum.stable_rank(exact), rtol=1e-9, atol=0)
+    assert abs(found.ratio - spectrum.singular_ratio(exact)) <= found.errors[0, 1]
+
+
+def test_a_block_as_wide_as_the_matrix_gives_every_value():
+    query, key = normal(1, 5, 4), normal(1, 9, 4, seed=1)
+    attention = StreamedAttention(query, key, backend=DOUBLE)
+    found = leading_singular_values(attention, count=5, generator=generator())
+    exact = spectrum.singular_values(whole_matrix(query, key))
+    torch.testing.assert_close(found.values, exact, rtol=0, atol=10 * FLOAT64)
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_attention_of_rank_one_has_one_value(count):
+    query, key = normal(1, 40, 4), normal(1, 1, 4, seed=1).expand(1, 40, 4)
+    attention = StreamedAttention(query, key, backend=DOUBLE)
+    found = energy_ranks(attention, count=count, probes=4, generator=generator())
+    expected = torch.tensor([[1.0, 0.0, 0.0]], dtype=torch.float64)[:, :count]
+    torch.testing.assert_close(found.leading.values, expected, rtol=0, atol=1e-7)
+    for rank in (found.participation_ratio, found.effective_rank, found.leading.stable_rank):
+        torch.testing.assert_close(rank, expected[:, 0], rtol=0, atol=10 * FLOAT64)
+
+
+def test_one_token_has_every_rank_one():
+    attention = StreamedAttention(*normal(2, 1, 1, 4), backend=DOUBLE)
+    found = energy_ranks(attention, count=1, generator=generator())
+    assert found.leading.values.item() == found.leading.stable_rank.item() == 1
+    assert found.participation_ratio.item() == found.effective_rank.item() == 1
+
+
+def energy_reference(case):
+    energies = exact_values(case).square()
+    shares = energies / energies.sum()
+    return 1 / shares.square().sum(), torch.special.entr(shares).sum().exp()
+
+
+@pytest.mark.parametrize("case", SPECTRA)
+def test_energy_ranks_lie_within_their_errors(case):
+    """Four standard errors, and the bias of the values that count as known."""
+    found = energy_ranks(double(case), generator=generator(), **OPTIONS)
+    participation, effective = energy_reference(case)
+    for rank, error, exact in (
+        (found.participation_ratio, found.participation_error, participation),
+        (found.effective_rank, found.effective_rank_error, effective),
+    ):
+        assert abs(rank - exact) <= 4 * error + SETTLED_VALUES * exact
+        assert error < 0.15 * exact
+
+
+def test_random_columns_leave_no_bias():
+    """The mean over seeds is nearer than one seed, by the root of their number."""
+    participation, effective = energy_reference("flat")
+    attention = double("flat")
+    found = [energy_ranks(attention, generator=generator(seed), **OPTIONS) for seed in range(12)]
+    participations = torch.cat([ranks.participation_ratio for ranks in found])
+    spread = participations.std()
+    assert abs(participations.mean() - participation) < 4 * spread / 12**0.5
+    errors = torch.cat([ranks.participation_error for ranks in found])
+    assert 0.4 * spread < errors.mean() < 2.5 * spread
+    effectives = torch.cat([ranks.effective_rank for ranks in found])
+    assert abs(effectives.mean() / effective - 1) < 0.01
+
+
+class _Interrupt(Exception):
+    pass
+
+
+@pytest.mark.parametrize("measure", [leading_singular_values, energy_ranks])
+def test_an_interrupted_call_goes_on_where_it_was(measure):
+    query, key = normal(2, 3, 60, 8)
+    whole = measure(
+        StreamedAttention(query, key, backend=DOUBLE), count=2, probes=4, generator=generator()
+    )
+
+    def interrupt(task, done, total):
+        if task.endswith("head 3 of 3") and done == 2:
+            raise _Interrupt
+
+    finished = {}
+    with pytest.raises(_Interrupt):
+        measure(
+            StreamedAttention(query, key, backend=DOUBLE, report=interrupt),
+            count=2,
+            probes=4,
+            generator=generator(),
+            finished=finished,
+        )
+    assert sorted(finished) == [0, 1]
+    seen = []
+    resumed = measure(
+        StreamedAttention(query, key, backend=DOUBLE, report=lambda *step: seen.append(step)),
+        count=2,
+        probes=4,
+        generator=generator(),
+        finished=finished,
+    )
+    leading = (
+        (whole, resumed)
+        if measure is leading_singular_values
+        else (
+            whole.leading,
+            resumed.leading,
+        )
+    )
+    assert torch.equal(leading[0].values, leading[1].values)
+    tasks = {task for task, _, _ in seen}
+    assert all("head 3" in task for task in tasks if "head" in task)
+    assert [done for task, done, _ in seen if "head 3" in task] == list(range(1, seen[-1][2] + 1))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"products": 4}, "odd and at least 3, got 4"),
+        ({"products": 1}, "odd and at least 3, got 1"),
+        ({"count": 0}, "from 1 to 64"),
+        ({"count": 9, "probes": 8}, "from 1 to 8, .*got 9"),
+    ],
+)
+def test_bad_options_are_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        leading_singular_values(double("cold"), generator=generator(), **options)
+
+
+@pytest.mark.parametrize("name", ["bulk_probes", "bulk_steps"])
+def test_a_sample_too_small_is_refused(name):
+    with pytest.raises(ValueError, match=f"{name} must be at least 2, got 1"):
+        energy_ranks(double("cold"), generator=generator(), **{name: 1})
