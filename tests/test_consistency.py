@@ -33,6 +33,7 @@ CODE_FILES = sorted(
 )
 each_notebook = pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.name)
 
+TEST_FILES = sorted((ROOT / "tests").rglob("*.py"))
 LONGEST_FILE = 300
 LONGEST_CELL = 12
 DEFINITION = re.compile(r"^\s*(async def|def|class)\b", re.MULTILINE)
@@ -286,3 +287,31 @@ class TestImports:
     def test_annotations_stay_objects(self, path):
         """Axis names are checked by jaxtyping, which cannot read annotations kept as strings."""
         assert "from __future__ import annotations" not in path.read_text()
+
+
+def bare_tolerances(text):
+    """Tolerances that are numbers and no multiple of a constant, zero apart, with their lines."""
+    return [
+        f"line {argument.value.lineno}: {ast.unparse(argument)}"
+        for argument in ast.walk(ast.parse(text))
+        if isinstance(argument, ast.keyword)
+        and argument.arg in {"rel", "abs", "rtol", "atol"}
+        and not any(isinstance(part, ast.Name) for part in ast.walk(argument.value))
+        and any(getattr(part, "value", 0) for part in ast.walk(argument.value))
+    ]
+
+
+class TestTolerances:
+    """Each has a name and a reason in tolerances.py."""
+
+    @pytest.mark.parametrize("path", TEST_FILES, ids=lambda path: path.name)
+    def test_no_test_has_a_number_of_its_own(self, path):
+        assert bare_tolerances(path.read_text()) == []
+
+    @pytest.mark.parametrize("given", ["rel=1e-6", "abs=5", "rtol=2 * 1e-3", "atol=-1e-9"])
+    def test_a_number_is_found(self, given):
+        assert len(bare_tolerances(f"close(1, 2, {given})")) == 1
+
+    @pytest.mark.parametrize("given", ["rel=FLOAT64", "abs=0", "rtol=10 * FLOAT64", "atol=0.0"])
+    def test_a_constant_and_zero_are_let_pass(self, given):
+        assert bare_tolerances(f"close(1, 2, {given})") == []

@@ -1,5 +1,7 @@
 """Every tolerance of the test suite, with the reason for its size."""
 
+import math
+
 # Two float64 evaluations of the same closed form, in a different order of operations.
 FLOAT64 = 1e-12
 
@@ -11,6 +13,9 @@ FLOAT64_NETWORK = 1e-11
 # One rotation in float32 of normal numbers (at most about 5): two products and a sum, each
 # rounded to 6e-8 of its size.
 FLOAT32_ROTATION = 2e-6
+
+# Entries of a rotation or a quaternion, at most one, in float32: eight roundings of 6e-8.
+FLOAT32_POSE = 5e-7
 
 # Relative error of a standard deviation estimated from n normal numbers: 1 / sqrt(2 n) is 0.7 %
 # for the smallest sample here (n = 12288); five times that.
@@ -39,6 +44,23 @@ LANDMARK_SPECTRUM = 2 * LANDMARK_FLOW
 # 4000 or 2048 Gaussian tokens with sharpness below one half: fluctuations of about 1 / sqrt(N),
 # 2 %, doubled for products of two directions, and again for the square in the stable rank.
 GAUSSIAN_HEAD = 0.08
+# Twenty recorded layers, each with maps of its own: their means over heads scatter by 8 % about a
+# line through 1.6 in the logarithm of the layer, .04 in its slope; twice that.
+RECORDED_SLOPE = 0.08
+# 24 layers that add four updates each, scaled by .01: as a random walk 10 % of a token, of which
+# less than half changes the spread.
+SMALL_LAYER_SCALE = 0.05
+# Entropy of a sink that leaves 1e-4 to 1e5 tokens: one token counted too many, 1e-5 of it, and the
+# square of the share, 2e-6.
+SINK_ENTROPY = 2e-5
+# LayerNorm adds 1e-5 to a variance, here a quarter or more: half of their ratio in a norm.
+NORMALISED_LENGTH = 2e-5
+# Biases, norms and scales of a block of width 1024: 15.25 / (12 * 1024) of its parameters.
+BLOCK_BIASES = 1.25e-3
+# Patches and positions: a thousandth of the counted work.
+UNCOUNTED_WORK = 1e-3
+# Two passes that do the same work: what the clock of a device drifts between them.
+LEVEL = 0.01
 
 # --- theory and measure ---
 
@@ -120,6 +142,10 @@ DENSITY_TO_SPECTRUM = 1e-4
 DENSITY_TO_PARTICLES = 1e-3
 # Slope through six mean errors over 40 draws, each good to 12 %: .04 in the slope over 1.5 decades.
 FLUCTUATION_SLOPE = 0.1
+# 2 t times the variance of two hills, less one, at t = 400: the start leaves about 1.2 / t.
+TWO_HILLS_TAIL = 4e-3
+# Their standardised density at t = 71 against t = 400: the start leaves about .05 / t.
+TWO_HILLS_SHAPE = 1e-3
 
 # --- theory.spectrum ---
 
@@ -141,6 +167,12 @@ GROUPS = 2e-3
 PROFILE_OVER_DEPTH = 0.1
 # The effective rank of an operator on 160 nodes misses the tail that the nodes do not resolve.
 QUADRATURE_TAIL = 1e-5
+# A rounding of 1e-16 over the distance to a pole, a limit or a point: 2e-5 for ranks, 1e-6 for the
+# decay ratio, for a time before a blow-up and for tokens that have run together.
+NEAR_LIMIT = 2e-10
+# Median of 24 squares of the variance of 300 tokens, each good to 2 sqrt(2 / 300), 16 %: 4 % in the
+# median; two and a half times that.
+MEDIAN_SAMPLE = 0.1
 
 # --- theory: frames and merging ---
 
@@ -156,6 +188,16 @@ LARGE_COUNT_LIMIT = 1e-6
 # ln(8 - 7 e^{-s}) at s = 9 against ln 8: 7/8 e^{-9} over 2.
 LARGE_GAP_LIMIT = 1e-3
 
+
+def beside_match(score_gap: float) -> float:
+    """Weight of another token relative to a match, which limits of large score gaps leave out."""
+    return math.exp(-score_gap)
+
+
+# Rates from the change over a time of 1e-7: first order in it, at variances below one; rounding
+# adds a few 1e-9.
+INITIAL_RATE = 1e-7
+
 # --- theory: layers and rates ---
 
 # 1500 Gaussian tokens with the covariance set exactly: what is left are their higher moments,
@@ -168,7 +210,8 @@ RANK_ONE_SLOPE = 5e-3
 FLOAT64_LAYERS = 1e-10
 # A pre-norm flow over a depth time of 2 in steps of .02: first order in the step.
 PRE_NORM_STEP = 0.02
-# Two tokens after 1500 layers of .5: the norm at the start is 1 / 750 of the depth time.
+# Two tokens after 1500 layers of .5: the norm at the start is 1 / 750 of the depth time. Sharpness
+# .35 at depth time 1000: its inverse at the start is 1 / 700 of the inverse there.
 START_OF_THE_RUN = 2e-3
 # The norm of tokens that turn as they grow, over 1200 layers: its square is τ² L plus a logarithm.
 TURNING_NORM = 0.01
@@ -187,6 +230,17 @@ CONTRACTIVE_SLOPE = 2e-3
 EQUIANGULAR = 0.015
 # A sequential quadratic programme, stopped at 1e-12 of its objective.
 HULL = 1e-7
+# Rows of attention that are equal, 20000 layers of .4: the norm at the start is 1 / 8000 of the
+# depth time.
+DEEP_RUN = 2e-4
+# Post-norm to a depth time of 4 in steps of 1e-3: half a step per unit of time in the logarithm of
+# the spread, 4e-3 in its square, and half as much again from the sharpness on the way.
+POST_NORM_STEP = 6e-3
+# Slope of the post-norm gap between t = 5 and 15: at the start e^-10 times 7 / 3 is left of the
+# other term, over ten units of time.
+POST_NORM_SLOPE = 1e-5
+# Norm of equiangular tokens at t = 1e9: it differs from t by less than one, twice in the square.
+EQUIANGULAR_TAIL = 2e-9
 # --- collapse surface explorer ---
 
 # The response law is of an infinite narrow cloud, the page shows 96 particles in a cap of angular
@@ -207,6 +261,17 @@ EXPLORER_NARROW_PURE = 0.015
 # Slope of particles in the cap between 200 and 400 layers: what is left of the content term, and
 # 1 / N.
 EXPLORER_SLOPE = 0.02
+# A step of 1 / L over 50 and 400 layers: first order in 1 / L, about .05 of it.
+EXPLORER_SHRINKING_STEP = 2e-3
+
+# --- pages ---
+
+# Boxes that are level: half a pixel.
+LEVEL_BOXES = 0.5
+# Lengths in an SVG are float32 numbers, below 1000 pixels: 2^-24 of that, twice.
+SVG_LENGTH = 1.2e-4
+# A click on a slider lands within a step of .01 of the place; the rest is rounding of the decimals.
+SLIDER_STEP = 0.0101
 
 # --- theory: closure ---
 
@@ -218,6 +283,13 @@ CLOSURE_PARTICLES = 0.01
 EXPANDING_PARTICLES = 0.06
 # 2cbtλ less one at t = 300 (50 for two tokens): ln t / t times a constant of the start, about one.
 UNIVERSAL_TAIL = 0.02
+# The start in the tail of the contracting flow at depth time 1e7: variances of .2 or more, over
+# 1.25 for the widest of the limit, leave 6.3e-7.
+FORGOTTEN_START = 1e-6
+# 1e-7 of its time before the blow-up, the other directions keep about 1e-7 of the variance each.
+LAST_DIRECTION = 1e-6
+# Central differences over 1e-3 of functions of order one: the square of the step over six.
+CENTRAL_DIFFERENCE = 1e-6
 
 # --- vggt: precision ---
 
@@ -230,6 +302,11 @@ BFLOAT16_NETWORK = 0.02
 # A number rounded to bfloat16 from two float32 routes: one unit in the last of its 8 bits.
 BFLOAT16_UNIT = 2**-7
 
+# --- measure: spread ---
+
+# Numbers just below one are multiples of 2^-53 in float64.
+BELOW_ONE = 2**-53
+
 # --- measure: kernels ---
 
 # Targets of the streamed statistics at a few thousand tokens, and errors against float64: sums and
@@ -239,6 +316,8 @@ KERNEL_ENTROPY = 5e-5
 KERNEL_SUMS = 1e-6
 # A row's energy has that error twice, without the average.
 KERNEL_ENERGY = 1e-5
+# The sum of 2^21 column sums in float32, the errors of whose rows do not average out.
+KERNEL_TOTAL = 1e-5
 # Weights and columns rounded to 11 bits, 2^-12 each at most, with random signs.
 KERNEL_PRODUCT = 5e-4
 # Scores of 80 are 115 powers of two: half a unit in the last place is 4e-6, of which an exponent
@@ -263,3 +342,61 @@ STREAMED_SPECTRUM = 5e-6
 # Bias that the movement of the values which count as known leaves in the effective rank: a tenth of
 # the one per cent by which they may have moved.
 SETTLED_VALUES = 1e-3
+# What a Gram matrix leaves of directions and values that are zero: the root of the rounding of
+# float64, 2^-26, four times.
+GRAM_ROUNDING = 2**-24
+# Column sums below are of no interest: float32 does not hold their weights.
+NO_WEIGHT = 1e-30
+
+# --- merging ---
+
+# A cosine rounded to bfloat16, one unit in the last place of a number between 1/2 and 1: machines
+# add the products in another order.
+PARITY_BFLOAT16 = 2**-8
+# Slope of the error of merged attention over the spread of a group, from 1e-1 down to 1e-2: the
+# next order of the spread is ten times smaller at the upper end.
+MERGING_ORDER_SLOPE = 0.1
+# Cosines of float32 features in another order of operations.
+FLOAT32_COSINE = 1e-6
+# Cosines in a random subspace: 4000 pairs give their standard deviation to 1.1 %; five times that.
+PROJECTED_COSINE = 0.06
+
+# --- chapters: measuring collapse ---
+
+# 2048 rows of 2048 independent scores, s = 1/2: the energy of a row fluctuates by less than
+# 1 / sqrt(2048), 2 %, and its mean over the rows by far less; 1 / N is left of the limit.
+INDEPENDENT_SCORES = 2e-3
+# Values that the last of five products moved: no more is missing than that, a rule for which half
+# was the worst case in the spectra tried.
+MOVEMENT = 1.0
+# Half of the rows uniform over 2000 keys, whose share of the energy is 1 / 2000: twice that.
+MANY_KEYS = 1e-3
+# A mean over 2000 places of a grid: one place more or less beside a threshold, times a difference
+# of squares of 11 at most.
+GRID_PLACES = 6e-3
+# The stated error of a rank is a standard error over the random columns: three of them.
+STATED_ERRORS = 3.0
+# Beside it, values that moved by one per cent or less count as known: a bias in their favour.
+SETTLED = 1e-2
+
+# --- experiments of many frames ---
+
+# A streamed statistic in float64 against the whole matrix of the same network: sums in another
+# order, and the scores of 1e1 in a log-sum-exp.
+STREAMED_NETWORK = 1e-10
+# ``random_weights`` keeps its predictions in float32: half a unit of its last digit.
+SINGLE_PRECISION_PREDICTION = 2**-24
+# A streamed singular value of a head with fewer tokens than columns of the search, in float64:
+# the search has seen every direction.
+EXHAUSTED_SEARCH = 1e-9
+# Independent tokens at sharpness .126 in 63 directions, 800 of them: their covariance is off by
+# sqrt(63 / 800), which enters the distance from rank one with a tenth of it.
+INDEPENDENT_DISTANCE = 0.02
+# The entropy deficit of the same, s^2 / 2 = .5: sampling of s^2 over 2 x 800 rows.
+INDEPENDENT_DEFICIT = 0.05
+# Mass on matches in windows of four frames at gap 6: the weight of the others fluctuates by
+# e^{s/8} - 1 over their number, 200 and more.
+WINDOW_MASS = 0.03
+# Second singular value of the same, which adds content at sharpness .1 to the matches: points on
+# a sphere, whose sample covariance departs from even by sqrt(63 / points).
+WINDOW_RATIO = 0.06

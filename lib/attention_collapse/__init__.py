@@ -4,7 +4,8 @@ The map of the package, from the tensors up:
 
 - ``tokens``: where a token sits: frame, special slot, row and column.
 - ``vggt``: the network, readable, with VGGT's own state-dict names.
-- ``measure``: tensors in, numbers out: spectra, ranks, entropy, spread.
+- ``measure``: tensors in, numbers out: spectra, ranks, entropy, spread, at any size.
+- ``merging``: token merging as algebra: groups, matching, merged attention.
 - ``theory``: closed forms of collapse over depth and frames.
 - ``scenes``: rendered multi-view scenes with known cameras and depth.
 - ``records``: what was measured, where, when and with what.

@@ -21,6 +21,7 @@ CHAPTERS = (
     "dirac-rate",
     "rank-profile",
     "depth-and-frames",
+    "measuring-collapse",
 )
 DISPLAYED = re.compile(r"\$\$(.+?)\$\$[ \t]*(?:\(([\w-]+)\))?", re.DOTALL)
 DIRECTIVE = re.compile(r"^:(?:label|name): ([\w-]+)$", re.MULTILINE)

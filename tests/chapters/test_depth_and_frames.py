@@ -63,7 +63,7 @@ def test_the_functions_are_the_expressions_of_the_dilution():
     for values in ((16, 4, 3.0, 1.0), (2, 1041, 9.0, 0.05), (1, 1, 1e-6, 1.0)):
         *arguments, weight = values
         found = frames.dilution_frames(*arguments, other_weight=weight)
-        assert found == pytest.approx(diluted(*values), rel=SMALL_EXCESS)
+        assert found == pytest.approx(diluted(*values), rel=SMALL_EXCESS, abs=0)
 
 
 # Collapse exponent
@@ -100,7 +100,7 @@ def test_the_product_is_exact_for_flat_normalisation(scale):
     tokens = np.hstack([np.ones((12, 1)), scale * modes])
     seen = deviations(attention, tokens, np.full(25, 0.25), flat=True)
     expected = frames.relative_deviation(np.clip(values[:-1], 0, 1), 24, step=0.25)
-    np.testing.assert_allclose(seen[-1], seen[0] * expected, atol=scale * 1e-11)
+    np.testing.assert_allclose(seen[-1], seen[0] * expected, rtol=0, atol=scale * FLOAT64)
 
 
 @pytest.mark.claims("thm-collapse-exponent", "eq-deviation-step")

@@ -25,7 +25,7 @@ from attention_collapse.vggt import (
     rotate,
     unproject,
 )
-from tolerances import FLOAT64_NETWORK
+from tolerances import BLOCK_BIASES, FLOAT64_NETWORK, NORMALISED_LENGTH, quoted
 
 CHAPTER = Path(__file__).resolve().parents[2] / "chapters" / "vggt.ipynb"
 DENSE = {"width": 64, "features": 8, "projections": (8, 8, 8, 8)}
@@ -210,7 +210,9 @@ def test_queries_have_one_norm_in_every_layer(observed):
     _, seen = observed
     for layer in range(8):
         lengths = seen[f"global.{layer:02d}.attention.query"].norm(dim=-1)
-        torch.testing.assert_close(lengths, torch.full_like(lengths, 32**0.5), rtol=1e-4, atol=0)
+        torch.testing.assert_close(
+            lengths, torch.full_like(lengths, 32**0.5), rtol=NORMALISED_LENGTH, atol=0
+        )
 
 
 def test_neither_attention_nor_frame_blocks_are_a_small_part_of_the_update(observed):
@@ -250,7 +252,7 @@ def test_exercise_block_parameters():
         assert count == 12 * width**2 + 15 * width + 4 * (width // heads)
     assert 12 * 1024**2 + 15 * 1024 + 4 * 64 == 12_598_528
     share = 8 * 1024**2 / 12_598_528
-    assert share == pytest.approx(2 / 3, rel=2e-3)
+    assert share == pytest.approx(2 / 3, rel=BLOCK_BIASES)
 
 
 @pytest.mark.claims("exercise-tokens-of-a-frame")
@@ -276,8 +278,8 @@ def test_exercise_equal_frames(images):
 def test_exercise_kept_layers():
     layer = 2 * 1041 * 1024 * 4
     assert layer == 8_527_872
-    assert 4 * layer / 1e9 == pytest.approx(0.034, abs=5e-4)
-    assert 24 * layer / 1e9 == pytest.approx(0.205, abs=5e-4)
+    assert 4 * layer / 1e9 == pytest.approx(0.034, abs=quoted(3))
+    assert 24 * layer / 1e9 == pytest.approx(0.205, abs=quoted(3))
     small = network().aggregator.float()
     layers = small(torch.rand(1, 1, 3, 28, 42), keep=(0,)).layers
     stored = sum(half.nbytes for half in layers.halves(0))

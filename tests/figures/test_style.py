@@ -9,6 +9,7 @@ from matplotlib.colors import to_hex, to_rgb
 
 from attention_collapse.figures import style
 from attention_collapse.widgets.base import front_end
+from tolerances import FLOAT64
 
 LEGIBLE = 2.0  # contrast of a mark against white paper, as a ratio of luminances
 
@@ -88,4 +89,4 @@ def test_a_logarithmic_axis_of_many_decades_is_labelled_at_powers_of_ten():
         marks = [text for text in axes.get_yticklabels() if low <= text.get_position()[1] <= high]
     values = [float(text.get_text().replace("−", "-")) for text in marks]
     assert len(values) >= 4
-    np.testing.assert_allclose(np.log10(values), np.round(np.log10(values)), atol=1e-9)
+    np.testing.assert_allclose(np.log10(values), np.round(np.log10(values)), rtol=0, atol=FLOAT64)

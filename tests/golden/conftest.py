@@ -5,7 +5,6 @@ import pytest
 from golden.fixture_format import fixture_names
 
 DEFAULT_FOLDER = Path(__file__).parent / "fixtures"
-NOT_YET_BUILT = "parity not yet built: "
 
 
 def pytest_addoption(parser):
@@ -31,17 +30,3 @@ def pytest_generate_tests(metafunc):
 @pytest.fixture(scope="session")
 def folder(pytestconfig) -> Path:
     return fixtures_folder(pytestconfig)
-
-
-@pytest.fixture(scope="session")
-def skip_not_yet_built():
-    """Skips a test and has the reason printed at the end of the run."""
-    return lambda reason: pytest.skip(NOT_YET_BUILT + reason)
-
-
-def pytest_terminal_summary(terminalreporter):
-    reports = terminalreporter.stats.get("skipped", [])
-    reasons = {report.longrepr[2].removeprefix("Skipped: ") for report in reports}
-    for reason in sorted(reasons):
-        if reason.startswith(NOT_YET_BUILT):
-            terminalreporter.write_line(reason)

@@ -17,7 +17,12 @@ from attention_collapse.vggt import (
     rotary_table,
     rotate,
 )
-from golden import reproduction_geometry, reproduction_heads, reproduction_model
+from golden import (
+    reproduction_geometry,
+    reproduction_heads,
+    reproduction_merging,
+    reproduction_model,
+)
 from golden.fixture_format import Fixture
 from golden.reproduction_heads import patch_encoder_config, patch_encoder_outputs
 
@@ -124,21 +129,8 @@ REPRODUCTIONS: dict[str, Callable[[Fixture, torch.dtype], Tensors]] = {
     **reproduction_heads.REPRODUCTIONS,
     **reproduction_geometry.REPRODUCTIONS,
     **reproduction_model.REPRODUCTIONS,
+    **reproduction_merging.REPRODUCTIONS,
 }
-
-NOT_YET_BUILT = {
-    "fast_block": "FastVGGT's block",
-    "fast_merge": "FastVGGT's merging",
-    "tome_block": "ToMe's block",
-    "tome_match": "ToMe's matching",
-    "tome_kth": "ToMe's matching of every k-th token",
-    "tome_r_schedule": "ToMe's schedule of merges per layer",
-}
-
-
-def missing_part(fixture: Fixture) -> str | None:
-    """The part of the package that this fixture waits for, if it is not built yet."""
-    return NOT_YET_BUILT.get(fixture.kind)
 
 
 def _attention_settings(fixture: Fixture) -> dict[str, bool]:

@@ -50,7 +50,13 @@ def parameters_by_part(shapes: dict[str, list[int]]) -> dict[str, int]:
     return counts
 
 
+def merge_schedules(settings: dict[str, Any]) -> dict[str, Tensor]:
+    """Tokens to merge in each layer, by schedule."""
+    return {name: torch.tensor(merged) for name, merged in settings["schedules"].items()}
+
+
 OUTPUTS_IN_SETTINGS: dict[str, Callable[[dict[str, Any]], dict[str, Tensor]]] = {
     "preprocess_sizes": image_sizes,
+    "tome_r_schedule": merge_schedules,
     "vggt_full_model_state_dict": model_weights,
 }

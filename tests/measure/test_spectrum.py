@@ -27,7 +27,7 @@ def values(*entries):
 def test_singular_values_are_roots_of_the_gram_eigenvalues():
     matrix = random_attention(2, 3, 7, 5)
     gram = torch.linalg.eigvalsh(matrix.mT @ matrix).flip(-1).sqrt()
-    torch.testing.assert_close(singular_values(matrix), gram, rtol=1e-10, atol=1e-10)
+    torch.testing.assert_close(singular_values(matrix), gram, rtol=0, atol=FLOAT64)
 
 
 def test_singular_values_of_low_precision_are_computed_in_float64():
@@ -58,7 +58,7 @@ def test_rank_one_attention_has_rank_one():
     spectrum = singular_values(attention)
     assert singular_ratio(spectrum).item() == pytest.approx(0.0, abs=FLOAT64)
     assert stable_rank(spectrum).item() == pytest.approx(1.0, rel=FLOAT64)
-    assert effective_rank(spectrum).item() == pytest.approx(1.0, abs=1e-10)
+    assert effective_rank(spectrum).item() == pytest.approx(1.0, abs=FLOAT64)
     assert distance_from_rank_one(attention).item() == pytest.approx(0.0, abs=FLOAT64)
 
 
@@ -100,7 +100,7 @@ def test_distance_from_rank_one_keeps_its_digits_near_zero():
     attention[0, 0] += change
     attention[0, 1] -= change
     expected = 2 * change**2 * (1 - 1 / 4) / 4 / 0.25
-    assert distance_from_rank_one(attention).item() == pytest.approx(expected, rel=1e-6)
+    assert distance_from_rank_one(attention).item() == pytest.approx(expected, rel=FLOAT64, abs=0)
 
 
 def test_independent_tokens_need_the_ratio_beside_the_distance():

@@ -78,7 +78,7 @@ def test_attention_of_some_queries_to_some_keys(queries, keys):
 def merged_block(x, groups, *, merge_queries):
     """A block whose keys and values, and queries if asked, are averaged over runs of tokens."""
     module = block()
-    query, key, value = module.attn._heads(module.norm1(x), 0, 3, None)
+    query, key, value = module.attn.heads_of(module.norm1(x))
     key, value = (y.unflatten(2, (groups, -1)).mean(3) for y in (key, value))
     if merge_queries:
         query = query.unflatten(2, (groups, -1)).mean(3)

@@ -12,7 +12,7 @@ from attention_collapse.theory.merging import (
     merged_variance,
 )
 from attention_collapse.theory.softmax import attention_matrix
-from tolerances import FLOAT64, MERGED_PARTICLES
+from tolerances import FLOAT64, INITIAL_RATE, MERGED_PARTICLES
 
 GENERATOR = np.random.default_rng(0)
 GROUPS = np.repeat(np.arange(5), [1, 2, 3, 4, 5])
@@ -100,7 +100,7 @@ def test_effective_coefficient_is_the_ratio_of_initial_rates():
     total = np.diag(split.between) + within
     plain = merged_variance(total, np.zeros(2), rate=1, depth_time=small)
     measured = (merged - total).sum() / (plain - total).sum()
-    assert effective_coefficient(split) == pytest.approx(measured, rel=1e-6)
+    assert effective_coefficient(split) == pytest.approx(measured, rel=INITIAL_RATE)
     assert effective_coefficient(split) == pytest.approx(0.29 / 0.61, rel=FLOAT64)
 
 

@@ -8,7 +8,7 @@ from attention_collapse.theory.rank_one import (
     half_space_margin,
     spread_constant,
 )
-from tolerances import FLOAT64, HULL
+from tolerances import DEEP_RUN, FLOAT64, FLOAT64_LAYERS, HULL
 
 
 def tokens_in_a_half_space(seed=0):
@@ -54,7 +54,7 @@ def test_directions_meet_within_the_bound(layers):
     directions = normalise(tokens)
     apart = max(np.linalg.norm(directions - one, axis=1).max() for one in directions)
     assert apart <= direction_bound(start, step=0.4, layers=layers)
-    np.testing.assert_allclose(tokens - tokens[0], start - start[0], atol=1e-10)
+    np.testing.assert_allclose(tokens - tokens[0], start - start[0], rtol=0, atol=FLOAT64_LAYERS)
     norms = np.linalg.norm(tokens, axis=1)
     assert (norms >= 0.4 * half_space_margin(start) * layers).all()
     assert (norms <= np.linalg.norm(start, axis=1) + 0.4 * layers).all()
@@ -67,7 +67,7 @@ def test_depth_times_spread_tends_to_the_constant():
     directions = normalise(tokens)
     spread = np.sqrt(np.mean(np.sum((directions - directions.mean(axis=0)) ** 2, axis=1)))
     constant = spread_constant(start, limit=tokens.mean(axis=0), step=0.4)
-    assert 20_000 * spread == pytest.approx(constant, rel=2e-3)
+    assert 20_000 * spread == pytest.approx(constant, rel=DEEP_RUN)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from attention_collapse.vggt.pose import (
     quaternion_from_rotation,
     rotation_from_quaternion,
 )
-from tolerances import FLOAT64, FLOAT64_NETWORK
+from tolerances import FLOAT32_POSE, FLOAT64, FLOAT64_NETWORK
 
 IMAGE_SIZE = (28, 42)
 
@@ -61,7 +61,7 @@ def test_rotation_turns_by_the_angle_of_the_quaternion():
     quaternion = torch.tensor([0, 0, math.sin(angle / 2), math.cos(angle / 2)])
     along_x = rotation_from_quaternion(quaternion.double())[:, 0]
     expected = torch.tensor([math.cos(angle), math.sin(angle), 0])
-    close(along_x.float(), expected, tolerance=1e-6)
+    close(along_x.float(), expected, tolerance=FLOAT32_POSE)
 
 
 def test_quaternion_comes_back_with_its_scalar_not_negative():
@@ -74,7 +74,7 @@ def test_quaternion_is_exact_to_float32_near_half_turns(generator):
     quaternion = torch.cat((axes / axes.norm(dim=-1, keepdim=True), torch.full((200, 1), 1e-4)), -1)
     back = quaternion_from_rotation(rotation_from_quaternion(quaternion))
     assert back.dtype == torch.float32
-    close(back, quaternion / quaternion.norm(dim=-1, keepdim=True), tolerance=1e-6)
+    close(back, quaternion / quaternion.norm(dim=-1, keepdim=True), tolerance=FLOAT32_POSE)
 
 
 @pytest.mark.parametrize("length", [1e-30, 1e30])

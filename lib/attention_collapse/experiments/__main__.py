@@ -2,6 +2,7 @@
 
 import argparse
 import dataclasses
+import inspect
 import json
 import shlex
 import sys
@@ -17,7 +18,9 @@ from attention_collapse.experiments.experiment import (
     find_experiment,
     recompute_canary,
 )
+from attention_collapse.experiments.scratch import Unfinished
 from attention_collapse.experiments.status import CHAPTERS, record_states
+from attention_collapse.measure.streaming import TextBar
 
 _PROGRAM = "python -m attention_collapse.experiments"
 
@@ -30,6 +33,9 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         return options.command(options)
+    except Unfinished as message:
+        print(message)
+        return 0
     except (ValueError, LookupError, FileExistsError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -46,6 +52,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--what", default="default", help="name of this setting, for the file name")
     run.add_argument("--device", default="cpu", help="cpu, cuda or cuda:1")
     run.add_argument("--out", type=Path, required=True, help="folder that receives the record")
+    run.add_argument("--scratch", type=Path, help="folder from which a long run goes on")
     run.add_argument(
         "--set",
         action="append",
@@ -82,7 +89,9 @@ def _run(options: argparse.Namespace) -> int:
     records.check_name("what", options.what)
     records.refuse_existing(options.out, options.experiment, options.what)
     provenance.check_device(options.device)
-    measurement = experiment.run(config, device=options.device, report=_report)
+    measurement = experiment.run(
+        config, device=options.device, report=_report, **_offered(experiment, options.scratch)
+    )
     _report("canary")
     record = records.Record(
         experiment=options.experiment,
@@ -97,8 +106,20 @@ def _run(options: argparse.Namespace) -> int:
         canary=_take_canary(experiment),
         **{f.name: getattr(measurement, f.name) for f in dataclasses.fields(measurement)},
     )
-    print(records.save(record, options.out))
+    path = records.save(record, options.out)
+    if hasattr(experiment, "plot"):
+        path.with_suffix(".png").write_bytes(experiment.plot(record.arrays))
+    print(path)
     return 0
+
+
+def _offered(experiment: Experiment, scratch: Path | None) -> dict[str, Any]:
+    """What the command line has for those experiments that take it."""
+    taken = inspect.signature(experiment.run).parameters
+    if scratch is not None and "scratch" not in taken:
+        raise ValueError(f"an experiment run in one go takes no scratch folder, got {scratch}")
+    offered = {"scratch": scratch, "progress": TextBar(sys.stderr, patience=0.0)}
+    return {name: value for name, value in offered.items() if name in taken}
 
 
 def _take_canary(experiment: Experiment) -> records.Canary:
@@ -154,7 +175,8 @@ def _command(options: argparse.Namespace) -> str:
     words = ["run", options.experiment, "--what", options.what, "--device", options.device]
     for assignment in options.set:
         words += ["--set", assignment]
-    return f"{_PROGRAM} {shlex.join(words)} --out DIR"
+    scratch = "" if options.scratch is None else " --scratch SCRATCH"
+    return f"{_PROGRAM} {shlex.join(words)}{scratch} --out DIR"
 
 
 def _report(message: str) -> None:

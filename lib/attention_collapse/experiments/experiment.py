@@ -20,7 +20,17 @@ def silent(message: str) -> None:
     """
 
 
-EXPERIMENTS = ("attention_cost", "forward_cost", "landmark_flow", "photographs", "random_weights")
+EXPERIMENTS = (
+    "attention_cost",
+    "collapse_surface",
+    "forward_cost",
+    "frame_count",
+    "landmark_flow",
+    "photographs",
+    "random_weights",
+    "rank_profile",
+    "sharded_cost",
+)
 
 
 @dataclasses.dataclass(frozen=True)

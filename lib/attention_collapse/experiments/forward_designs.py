@@ -8,7 +8,6 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.utils.flop_counter import FlopCounterMode
 
 from attention_collapse.experiments import device_cost
 from attention_collapse.experiments.reference_design import ReferenceDesign
@@ -117,6 +116,9 @@ class Designs:
     @torch.inference_mode()
     def flops(self, images: Tensor) -> dict[str, int]:
         """Operations of matrix products and convolutions by stage, two for a multiply-add."""
+        # On loading it looks for Triton, of which the API reference is built with a stand-in.
+        from torch.utils.flop_counter import FlopCounterMode
+
         network, counts = self._network, {}
         # The counter knows plain matrix products, but not the fused kernel of every device.
         for stage, part in zip(STAGES, (network.aggregator, network), strict=True):

@@ -9,5 +9,6 @@
 - ``frames``, ``long_context``: how the number of frames enters; ``collapse_surface`` joins depth
   and frames in one law.
 - ``merging``: what token merging does to it; ``cost``: what attention costs.
+- ``rounding``: what a storage format makes of small distances.
 - ``square_root``: the root of a covariance; ``validation``: the checks they share.
 """

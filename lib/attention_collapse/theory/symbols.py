@@ -46,6 +46,9 @@ other_weight = Symbol("f", positive=True)
 spread = Symbol(r"\delta", positive=True)
 relative_variance = Symbol("u", positive=True)
 
+# Measurement
+spacing = Symbol(r"\Delta", positive=True)
+
 
 class Entry(NamedTuple):
     """One row of the notation: a symbol, what it means and its unit or shape.
@@ -90,5 +93,6 @@ NOTATION: tuple[Entry, ...] = (
     Entry(other_weight, "factor on the softmax weight of tokens that are no match"),
     Entry(spread, "spread, the relative distance to a Dirac measure"),
     Entry(relative_variance, "variance relative to its start"),
+    Entry(spacing, "distance between neighbouring numbers of a storage format"),
 )
 """Every symbol above, in the order of the notation page."""

@@ -142,7 +142,7 @@ class Aggregator(nn.Module):
         kept = kept_layers(keep, self.config.depth)
         check_chunks(frame_chunk, query_chunk)
         check_watched(observe, observation_points(self.config))
-        shared = _Pass(layout, self._rotary(layout), observe, reducer, frame_chunk, query_chunk)
+        shared = _Pass(layout, self.rotary(layout), observe, reducer, frame_chunk, query_chunk)
         return AggregatorOutput(self._alternate(images, shared, kept), layout)
 
     def _alternate(
@@ -151,7 +151,7 @@ class Aggregator(nn.Module):
         shared: _Pass,
         kept: frozenset[int],
     ) -> ResidualStreams:
-        tokens = self._embed(images, shared)
+        tokens = self.embed(images, observe=shared.observe, frame_chunk=shared.frame_chunk)
         streams = {}
         for start in range(0, self.config.depth, self.config.group_size):
             group = range(start, start + self.config.group_size)
@@ -164,13 +164,18 @@ class Aggregator(nn.Module):
             {layer: (streams["frame", layer], streams["global", layer]) for layer in kept}
         )
 
-    def _embed(
-        self, images: Float[Tensor, "scene frame 3 image_height image_width"], shared: _Pass
+    def embed(
+        self,
+        images: Float[Tensor, "scene frame 3 image_height image_width"],
+        *,
+        observe: Observe | None = None,
+        frame_chunk: int | None = None,
     ) -> Float[Tensor, "scene frame token width"]:
+        """The residual stream before the first block; arguments as in ``forward``."""
         scenes, frames = images.shape[:2]
-        patches = in_chunks(self._patches, images.flatten(0, 1), chunk=shared.frame_chunk, dim=0)
-        if shared.observe is not None:
-            shared.observe("patch_embedding.output", patches)
+        patches = in_chunks(self._patches, images.flatten(0, 1), chunk=frame_chunk, dim=0)
+        if observe is not None:
+            observe("patch_embedding.output", patches)
         special = torch.cat((self.camera_token, self.register_token), dim=2)
         first, other = special.split(1, dim=1)
         by_frame = torch.cat((first, other.expand(-1, frames - 1, -1, -1)), dim=1)
@@ -183,8 +188,8 @@ class Aggregator(nn.Module):
         pixels = images.to(self.pixel_mean.dtype)
         return self.patch_embed((pixels - self.pixel_mean) / self.pixel_std)
 
-    def _rotary(self, layout: TokenLayout) -> RotaryTable | None:
-        """The one table of a forward: every block and every frame reads it."""
+    def rotary(self, layout: TokenLayout) -> RotaryTable | None:
+        """The one table of a forward, which every block and every frame reads, if there is one."""
         if self.config.rotary_base is None:
             return None
         return rotary_table(

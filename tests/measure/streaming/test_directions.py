@@ -2,7 +2,7 @@ import torch
 
 from attention_collapse.measure.streaming.directions import Directions
 from streaming_cases import normal
-from tolerances import FLOAT64
+from tolerances import FLOAT64, GRAM_ROUNDING
 
 
 def test_blocks_are_orthonormal_and_the_coefficients_give_the_columns_back():
@@ -26,5 +26,5 @@ def test_directions_that_columns_do_not_have_are_zero():
         norms, torch.tensor([0.0, 1.0], dtype=torch.float64), rtol=0, atol=FLOAT64
     )
     torch.testing.assert_close(
-        directions.blocks[0] @ coefficients[:, :1], column, rtol=0, atol=1e-7
+        directions.blocks[0] @ coefficients[:, :1], column, rtol=0, atol=GRAM_ROUNDING
     )

@@ -9,7 +9,7 @@ from attention_collapse.measure.streaming import (
     leading_singular_values,
 )
 from streaming_cases import normal, whole_matrix
-from tolerances import FLOAT64, SETTLED_VALUES, STREAMED_SPECTRUM
+from tolerances import FLOAT64, GRAM_ROUNDING, SETTLED_VALUES, STREAMED_SPECTRUM
 
 TOKENS, DIM = 400, 32
 OPTIONS = {"count": 8, "probes": 24}
@@ -99,7 +99,7 @@ def test_float32_adds_its_rounding_only(case):
 def test_stable_rank_and_ratio_are_those_of_the_spectrum():
     found = leading_singular_values(double("with_sink"), generator=generator(), **OPTIONS)
     exact = exact_values("with_sink")
-    torch.testing.assert_close(found.stable_rank, spectrum.stable_rank(exact), rtol=1e-9, atol=0)
+    torch.testing.assert_close(found.stable_rank, spectrum.stable_rank(exact), rtol=FLOAT64, atol=0)
     assert abs(found.ratio - spectrum.singular_ratio(exact)) <= found.errors[0, 1]
 
 
@@ -117,7 +117,7 @@ def test_attention_of_rank_one_has_one_value(count):
     attention = StreamedAttention(query, key, backend=DOUBLE)
     found = energy_ranks(attention, count=count, probes=4, generator=generator())
     expected = torch.tensor([[1.0, 0.0, 0.0]], dtype=torch.float64)[:, :count]
-    torch.testing.assert_close(found.leading.values, expected, rtol=0, atol=1e-7)
+    torch.testing.assert_close(found.leading.values, expected, rtol=0, atol=GRAM_ROUNDING)
     for rank in (found.participation_ratio, found.effective_rank, found.leading.stable_rank):
         torch.testing.assert_close(rank, expected[:, 0], rtol=0, atol=10 * FLOAT64)
 

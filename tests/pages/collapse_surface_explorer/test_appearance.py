@@ -4,6 +4,8 @@ import math
 
 import pytest
 
+from tolerances import LEVEL_BOXES, SVG_LENGTH
+
 
 @pytest.mark.parametrize("width", [390, 720])
 def test_nothing_sticks_out_and_targets_can_be_touched(open_explorer, width):
@@ -30,7 +32,7 @@ def test_sliders_side_by_side_are_level(open_explorer, width):
     for names in (("depth", "frames"), ("dilution_frames", "other_weight")):
         left, right = (explorer.slider(name).bounding_box() for name in names)
         assert left["x"] < right["x"]
-        assert left["y"] == pytest.approx(right["y"], abs=0.5)
+        assert left["y"] == pytest.approx(right["y"], abs=LEVEL_BOXES)
 
 
 def colours(explorer):
@@ -87,4 +89,4 @@ def test_present_particles_stand_at_their_spread_on_the_axis(open_explorer):
           return [grid[0], grid.at(-1), panel.querySelector("circle.now").cy.baseVal.value];
         }"""
     )
-    assert place == pytest.approx(one + (floor - one) * math.log(spread, 1e-3), abs=0.01)
+    assert place == pytest.approx(one + (floor - one) * math.log(spread, 1e-3), abs=SVG_LENGTH)

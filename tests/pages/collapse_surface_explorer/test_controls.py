@@ -5,7 +5,7 @@ import re
 import pytest
 
 from attention_collapse.widgets.collapse_surface_explorer import CollapseSurfaceExplorer
-from tolerances import EXPLORER_CAP, PAGE_ARITHMETIC
+from tolerances import EXPLORER_CAP, EXPLORER_SHRINKING_STEP, PAGE_ARITHMETIC
 
 
 @pytest.mark.parametrize("name", ["depth", "frames"])
@@ -70,7 +70,7 @@ def test_schemes_differ_as_the_law_says(open_explorer):
         numbers = explorer.numbers()
         spread[label] = numbers["spread"]
         assert numbers["law"] == pytest.approx(
-            numbers["spread"], rel=EXPLORER_CAP[scheme], abs=1e-9
+            numbers["spread"], rel=EXPLORER_CAP[scheme], abs=PAGE_ARITHMETIC
         )
     assert sorted(spread.values(), reverse=True) == list(spread.values())
     assert "no power law" in explorer.page.locator(".book-widget-readouts").inner_text()
@@ -80,7 +80,7 @@ def test_depth_does_not_matter_where_the_step_shrinks_with_it(open_explorer):
     explorer = open_explorer(scheme="shrinking-step", frames=4096, depth=50)
     start = explorer.numbers()["spread"]
     explorer.press("depth", "End")
-    assert explorer.numbers()["spread"] == pytest.approx(start, rel=0.02)
+    assert explorer.numbers()["spread"] == pytest.approx(start, rel=EXPLORER_SHRINKING_STEP)
 
 
 def test_dragging_on_the_curve_moves_frames_only(open_explorer):

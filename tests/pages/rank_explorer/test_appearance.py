@@ -2,6 +2,8 @@
 
 import pytest
 
+from tolerances import LEVEL_BOXES
+
 
 @pytest.mark.parametrize("width", [390, 720])
 def test_nothing_sticks_out_and_targets_can_be_touched(open_explorer, measurement, width):
@@ -29,7 +31,7 @@ def test_sliders_side_by_side_are_level(open_explorer, width):
     for names in (("depth", "frames"), ("dilution_frames", "sharpness")):
         left, right = (explorer.slider(name).bounding_box() for name in names)
         assert left["x"] < right["x"]
-        assert left["y"] == pytest.approx(right["y"], abs=0.5)
+        assert left["y"] == pytest.approx(right["y"], abs=LEVEL_BOXES)
 
 
 def test_nothing_moves_when_a_measurement_is_left_behind(open_explorer, measurement):

@@ -2,6 +2,8 @@
 
 import pytest
 
+from tolerances import LEVEL_BOXES
+
 LAWS = ["gaussian", "sphere"]
 
 
@@ -35,7 +37,7 @@ def test_sliders_side_by_side_are_level(open_explorer, width, law, pair):
     explorer = open_explorer(width=width, law=law)
     left, right = (explorer.slider(name).bounding_box() for name in pair)
     assert left["x"] < right["x"]
-    assert left["y"] == pytest.approx(right["y"], abs=0.5)
+    assert left["y"] == pytest.approx(right["y"], abs=LEVEL_BOXES)
 
 
 @pytest.mark.parametrize("law", LAWS)

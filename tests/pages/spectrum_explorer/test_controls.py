@@ -3,6 +3,7 @@
 import pytest
 
 from attention_collapse.widgets.spectrum_explorer import SpectrumExplorer
+from tolerances import SLIDER_STEP
 
 RANKS = ("singularRatio", "effectiveRank", "stableRank", "entropyDeficit")
 RECORD_STALE = """() => {
@@ -32,7 +33,7 @@ def test_clicking_a_slider_moves_it_there(open_explorer):
     box = explorer.slider("a1").bounding_box()
     explorer.page.mouse.click(box["x"] + 0.5 * box["width"], box["y"] + box["height"] / 2)
     (said,) = explorer.stands("a1")
-    assert float(said) == pytest.approx(0.35, abs=0.011)  # a step is 0.01
+    assert float(said) == pytest.approx(0.35, abs=SLIDER_STEP)
 
 
 def test_law_changes_the_sliders_and_the_numbers(open_explorer):

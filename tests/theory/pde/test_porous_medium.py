@@ -115,6 +115,11 @@ def test_what_the_closed_form_does_not_cover_is_refused(change, message):
 
 @pytest.mark.parametrize("directions", [1, 2, 3])
 def test_the_height_near_the_heat_equation(directions):
-    """At an exponent of 1 + 1e-9 the power 1e9 must not cost the digits of its gamma function."""
+    """At an exponent of 1 + 1e-9 the power 1e9 must not cost the digits of its gamma function.
+
+    A thousand times closer than the density above.
+    """
     height = barenblatt(np.zeros(1), 0.5, exponent=1 + 1e-9, directions=directions)[0]
-    assert height == pytest.approx((2 * np.pi) ** (-directions / 2), rel=1e-7)
+    assert height == pytest.approx(
+        (2 * np.pi) ** (-directions / 2), rel=POROUS_MEDIUM_TO_HEAT / 1000
+    )

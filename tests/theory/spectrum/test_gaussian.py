@@ -15,7 +15,7 @@ from attention_collapse.theory.spectrum import (
     singular_values,
     stable_rank,
 )
-from tolerances import FLOAT64, QUADRATURE, quoted, sampling
+from tolerances import FLOAT64, QUADRATURE, ROTATED_SPECTRUM, quoted, sampling
 
 EVERY_SPECTRAL_FUNCTION = [
     decay_ratio,
@@ -105,7 +105,7 @@ def test_sharpness_does_not_change_with_a_rotation_of_the_tokens():
         rotation @ covariance @ rotation.T, bilinear=rotation @ bilinear @ rotation.T
     )
     np.testing.assert_allclose(
-        turned, gaussian_sharpness(covariance, bilinear=bilinear), rtol=1e3 * FLOAT64
+        turned, gaussian_sharpness(covariance, bilinear=bilinear), rtol=ROTATED_SPECTRUM
     )
 
 
@@ -207,7 +207,7 @@ def test_decay_ratio_is_its_symbolic_definition(sharpness):
     root = magnitude / sympy.sqrt(1 + 2 * magnitude**2)
     exact = ((1 - sympy.sqrt(1 - 4 * root**2)) / (2 * root)).evalf(40)
     computed = decay_ratio(np.array([float(sharpness)]))[0]
-    assert computed == pytest.approx(float(exact), rel=1e-10)
+    assert computed == pytest.approx(float(exact), rel=FLOAT64, abs=0)
 
 
 def test_uniform_attention_has_rank_one():

@@ -36,7 +36,7 @@ class TritonBackend:
     Attributes:
         storage: 16-bit format to which queries and keys of another are rounded; ``None`` refuses
             them, so that nothing is rounded unasked.
-        chunk: keys or queries summed in one launch; the sums of launches are then added.
+        chunk: keys or queries summed at a time; these sums are then added.
         tiles: tile sizes by pass, ``"rows"``, ``"columns"``, ``"apply"``, ``"apply_transposed"``.
 
     Raises:

@@ -7,6 +7,7 @@ import triton
 import triton.language as tl
 from jaxtyping import Float
 from torch import Tensor
+from torch.nn.functional import pad
 
 from attention_collapse.measure.kernels.exponential import instructions, power_of_two
 from attention_collapse.measure.kernels.tiles import (
@@ -15,50 +16,54 @@ from attention_collapse.measure.kernels.tiles import (
     base_two,
     base_two_scale,
     descriptor,
+    row_descriptor,
 )
 from attention_collapse.measure.streaming.backend import ColumnStatistics
 
 # Frames whose sums over the queries are held at a time, for every key.
 FRAME_GROUP = 64
 
-# The bias of a query that does not count.
-_MASKED = tl.constexpr(-1.0e30)
+# Chunks of one launch: at the end of each launch multiprocessors stand idle.
+CHUNK_GROUP = 4
+
+# The bias of a query that does not count: a power of two that is zero.
+_MASKED = -1.0e30
+
+# Partial sums of a key. A thread of a tensor-core tile holds whole residues modulo 8 of the
+# queries, so that no thread waits for another inside the loop.
+_LANES = tl.constexpr(8)
 
 
 @triton.jit(
-    do_not_specialize=["query_count", "key_count", "origin", "segment", "segments", "out_stride"]
-)
+    do_not_specialize=[
+        "query_count", "key_count", "bias_count", "segment", "first_segment", "out_stride",
+    ]
+)  # fmt: skip
 @no_type_check
 def _column_kernel(
-    queries, keys, bias_pointer, out_pointer, query_count, key_count, origin, segment, segments,
+    queries, keys, biases, out_pointer, query_count, key_count, bias_count, segment, first_segment,
     scale, out_stride, QUERIES: tl.constexpr, KEYS: tl.constexpr, INSTRUCTIONS: tl.constexpr,
 ):  # fmt: skip
-    """Write the sum of each of ``segments`` runs of ``segment`` queries, for every key."""
-    head = tl.program_id(1)
-    first = tl.program_id(0) * KEYS
-    column = first + tl.arange(0, KEYS)
-    bias_pointer += head.to(tl.int64) * query_count
-    out_pointer += head.to(tl.int64) * key_count + column
+    """Write the sums over one segment of queries for one tile of keys."""
+    head, first = tl.program_id(1), tl.program_id(0) * KEYS
+    number = first_segment + tl.program_id(2)
+    head_row = head * query_count + number * segment
+    segments = tl.cdiv(query_count, segment)
+    head_bias = (head * segments + number) * bias_count
+    end = tl.minimum(segment, query_count - number * segment)
 
     key = keys.load([head * key_count + first, 0])
-    # A thread of a tensor-core tile holds rows r and r + 8: it adds them and waits for nobody.
-    total = tl.zeros([QUERIES // 16, 8, KEYS], tl.float32)
-    offset = 0
-    for _ in tl.range(0, segments * tl.cdiv(segment, QUERIES)):
-        within = offset + tl.arange(0, QUERIES)
-        row = origin + within
-        inside = (within < segment) & (row < query_count)
-        score = tl.dot(queries.load([head * query_count + origin + offset, 0]), key.T)
-        bias = tl.load(bias_pointer + row, mask=inside, other=_MASKED)
-        weight = power_of_two(score * scale + bias[:, None], INSTRUCTIONS)
-        total += tl.sum(tl.reshape(weight, [QUERIES // 16, 2, 8, KEYS]), 1)
-        offset += QUERIES
-        if offset >= segment:
-            tl.store(out_pointer, tl.sum(tl.sum(total, 0), 0), mask=column < key_count)
-            out_pointer += out_stride
-            total = tl.zeros([QUERIES // 16, 8, KEYS], tl.float32)
-            origin += segment
-            offset = 0
+    total = tl.zeros([KEYS, _LANES], tl.float32)
+    tl.assume(end > 0)
+    for tile in tl.range(0, end, QUERIES):
+        score = tl.dot(key, queries.load([head_row + tile, 0]).T)
+        bias = biases.load([head_bias + tile])
+        weight = power_of_two(score * scale + bias[None, :], INSTRUCTIONS)
+        total += tl.sum(tl.reshape(weight, [KEYS, QUERIES // _LANES, _LANES]), 1)
+    column = first + tl.arange(0, KEYS)
+    out_pointer += tl.program_id(2).to(tl.int64) * out_stride
+    out_pointer += head.to(tl.int64) * key_count + column
+    tl.store(out_pointer, tl.sum(total, 1), mask=column < key_count)
 
 
 def column_statistics(
@@ -82,21 +87,22 @@ def column_statistics(
         log_sum_exp: Normalisers of the rows.
         tokens_per_frame: Tokens of a frame; without it there is no mass between frames.
         tiles: Sizes of the kernel's tiles; it keeps keys and streams queries.
-        chunk: Queries summed in one launch without frames.
+        chunk: Queries summed in single precision without frames.
 
     Source: derived in the book.
 
     Home section: *Measuring collapse*.
     """
     (heads, queries, _), keys = query.shape, key.shape[1]
-    bias = -base_two(log_sum_exp)
     sums = torch.zeros(heads, keys, dtype=torch.float64, device=query.device)
-    segment, group = (tokens_per_frame, FRAME_GROUP) if tokens_per_frame else (chunk, 1)
+    segment = tokens_per_frame or min(chunk, queries)
+    group = FRAME_GROUP if tokens_per_frame else CHUNK_GROUP
+    bias = _bias(base_two(log_sum_exp, dim=query.shape[-1]), segment, tiles.streamed)
     mass = []
-    for origin in range(0, queries, segment * group):
-        segments = min(group, triton.cdiv(queries - origin, segment))
+    for first in range(0, bias.shape[1], group):
+        segments = min(group, bias.shape[1] - first)
         partial = torch.empty(segments, heads, keys, device=query.device)
-        _launch(query, key, bias, partial, origin=origin, segment=segment, tiles=tiles)
+        _launch(query, key, bias, partial, first=first, segment=segment, tiles=tiles)
         sums += partial.sum(0, dtype=torch.float64)
         if tokens_per_frame:
             # One query frame at a time: a double-precision copy of the group would not fit.
@@ -106,33 +112,41 @@ def column_statistics(
     return ColumnStatistics(sums.float(), frame_mass)
 
 
+def _bias(
+    normaliser: Float[Tensor, "head query"], segment: int, tile: int
+) -> Float[Tensor, "head segment padded"]:
+    """What a query adds to its powers of two; what fills a segment up to whole tiles is masked."""
+    missing = -normaliser.shape[1] % segment
+    bias = pad(-normaliser, (0, missing), value=_MASKED).unflatten(1, (-1, segment))
+    return pad(bias, (0, -segment % tile), value=_MASKED)
+
+
 def _launch(
     query: Float[Tensor, "head query dim"],
     key: Float[Tensor, "head key dim"],
-    bias: Float[Tensor, "head query"],
-    partial: Float[Tensor, "segment head key"],
+    bias: Float[Tensor, "head segment padded"],
+    partial: Float[Tensor, "part head key"],
     *,
-    origin: int,
+    first: int,
     segment: int,
     tiles: Tiles,
 ) -> None:
-    """Fill ``partial`` with the sums of the segments of queries that start at ``origin``."""
+    """Fill ``partial`` with the sums of the segments of queries from the first on."""
     (heads, queries, _), keys = query.shape, key.shape[1]
-    _column_kernel[(triton.cdiv(keys, tiles.kept), heads)](
+    _column_kernel[(triton.cdiv(keys, tiles.kept), heads, len(partial))](
         descriptor(query, tiles.streamed),
         descriptor(key, tiles.kept),
-        bias,
+        row_descriptor(bias.flatten(1), tiles.streamed),
         partial,
         queries,
         keys,
-        origin,
-        min(segment, queries - origin),
-        len(partial),
-        base_two_scale(query),
+        bias.shape[2],
+        segment,
+        first,
+        base_two_scale(query.shape[-1]),
         partial.stride(0),
         QUERIES=tiles.streamed,
         KEYS=tiles.kept,
         INSTRUCTIONS=instructions(tiles.polynomials, 5),
-        num_warps=tiles.warps,
-        num_stages=tiles.stages,
+        **tiles.options(),
     )

@@ -49,6 +49,7 @@ def _product_kernel(
     """Add the product over the streamed rows from start to end; queries own the bias."""
     head = tl.program_id(1)
     first = tl.program_id(0) * KEPT
+    head_row = head * streamed_count
     kept = kept_rows.load([head * kept_count + first, 0])
     if not TRANSPOSED:
         bias = biases.load([head * bias_count + first])[:, None]
@@ -56,8 +57,7 @@ def _product_kernel(
     # A loop that might not run keeps the assembler from overlapping the matrix products.
     tl.assume(start < end)
     for tile in tl.range(start, end, STREAMED):
-        head_row = head * streamed_count + tile
-        score = tl.dot(kept, streamed_rows.load([head_row, 0]).T)
+        score = tl.dot(kept, streamed_rows.load([head_row + tile, 0]).T)
         if TRANSPOSED:
             bias = biases.load([head * bias_count + tile])[None, :]
         exponent = score * scale + bias
@@ -65,7 +65,7 @@ def _product_kernel(
             inside = tile + tl.arange(0, STREAMED) < end
             exponent = tl.where(inside[None, :], exponent, _MASKED)
         weight = power_of_two(exponent, INSTRUCTIONS).to(tl.float16)
-        total = tl.dot(weight, columns.load([head_row, 0]), total)
+        total = tl.dot(weight, columns.load([head_row + tile, 0]), total)
 
     # Sums of chunks are added apart from the sums within one.
     entry = head * out_count + first
@@ -98,7 +98,7 @@ def apply_attention(
 
     Home section: *Measuring collapse*.
     """
-    bias = _bias(log_sum_exp)
+    bias = _bias(log_sum_exp, dim=query.shape[-1])
     products = [
         _multiply(query, key, bias, group, transposed=False, tiles=tiles, chunk=chunk)
         for group in columns.split(WIDTH, -1)
@@ -124,7 +124,7 @@ def apply_attention_transposed(
 
     Home section: *Measuring collapse*.
     """
-    bias = _bias(log_sum_exp)
+    bias = _bias(log_sum_exp, dim=query.shape[-1])
     products = [
         _multiply(key, query, bias, group, transposed=True, tiles=tiles, chunk=chunk)
         for group in columns.split(WIDTH, -1)
@@ -132,9 +132,10 @@ def apply_attention_transposed(
     return _joined(products)
 
 
-def _bias(log_sum_exp: Float[Tensor, "head query"]) -> Float[Tensor, "head padded"]:
+def _bias(log_sum_exp: Float[Tensor, "head query"], *, dim: int) -> Float[Tensor, "head padded"]:
     """What a query adds to its powers of two; every head's row starts at an aligned address."""
-    return pad(_WEIGHT_POWER - base_two(log_sum_exp), (0, -log_sum_exp.shape[1] % ALIGNMENT))
+    bias = _WEIGHT_POWER - base_two(log_sum_exp, dim=dim)
+    return pad(bias, (0, -log_sum_exp.shape[1] % ALIGNMENT))
 
 
 def _joined(products: list[Tensor]) -> Tensor:
@@ -170,15 +171,14 @@ def _multiply(
             bias.shape[1],
             start,
             end,
-            base_two_scale(kept),
+            base_two_scale(kept.shape[-1]),
             KEPT=tiles.kept,
             STREAMED=tiles.streamed,
             WIDTH=entries.shape[-1],
             TRANSPOSED=transposed,
             MASKED=(end - start) % tiles.streamed > 0,
             INSTRUCTIONS=instructions(tiles.polynomials, 3),
-            num_warps=tiles.warps,
-            num_stages=tiles.stages,
+            **tiles.options(),
         )
     return out[:, :rows, : columns.shape[-1]].mul_(torch.exp2(power - _WEIGHT_POWER))
 

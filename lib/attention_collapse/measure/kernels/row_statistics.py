@@ -10,7 +10,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from attention_collapse.measure.kernels.exponential import instructions, power_of_two
-from attention_collapse.measure.kernels.tiles import CHUNK, Tiles, base_two_scale, descriptor
+from attention_collapse.measure.kernels.tiles import (
+    CHUNK,
+    Tiles,
+    base_two_scale,
+    descriptor,
+    powers_per_nat,
+)
 from attention_collapse.measure.streaming.backend import RowStatistics
 
 # Partial sums of a row. A thread of a tensor-core tile holds whole residues modulo 8 of the
@@ -21,24 +27,31 @@ _LANES = tl.constexpr(8)
 _MASKED = tl.constexpr(-1.0e30)
 _LOWEST_SHIFT = -1.0e20
 
-# With a sum above 2^-32 of a row's shift the squares that vanish in single precision are less
-# than 2^-20 of the energy up to two million keys.
-LARGEST_GAP = 32.0
+# Keys whose scores show where a row's largest score lies: so many of the longest, and so many at
+# equal distances.
+REPRESENTATIVES = 32
+
+# Powers of two by which a row's largest score may exceed a fixed shift. The sum of 4^x overflows
+# first: 4^48 for each of 2^31 keys is 2^127, and single precision ends at 2^128.
+LARGEST_EXCESS = 48.0
+
+# Powers of two by which it may fall short. The energy is then at least 4^-40, and the squares lost
+# below 2^-126, the smallest normal number, are at most 2^-46 of it for each key: 2^-25 for 2^21.
+LARGEST_SHORTFALL = 40.0
 
 
 @triton.jit
 @no_type_check
 def _accumulate(
-    query, keys, head_row, start, end, scale, shift, total, moment, energy,
-    KEYS: tl.constexpr, BOUNDED: tl.constexpr, MASKED: tl.constexpr, INSTRUCTIONS: tl.constexpr,
+    score, start, end, scale, shift, total, moment, energy, KEYS: tl.constexpr,
+    FIXED: tl.constexpr, MASKED: tl.constexpr, INSTRUCTIONS: tl.constexpr,
 ):  # fmt: skip
     """Add one tile of keys to the sums of ``2^x``, ``x 2^x`` and ``4^x``, x = score - shift."""
-    score = tl.dot(query, keys.load([head_row + start, 0]).T)
     if MASKED:
         inside = start + tl.arange(0, KEYS) < end
         score = tl.where(inside[None, :], score, _MASKED)
     score = tl.reshape(score, [score.shape[0], KEYS // _LANES, _LANES])
-    if not BOUNDED:
+    if not FIXED:
         raised = tl.maximum(shift, tl.max(score, 1) * scale)
         factor = tl.math.exp2(shift - raised)
         moment = factor * (moment + (shift - raised) * total)
@@ -57,12 +70,13 @@ def _accumulate(
 @no_type_check
 def _row_kernel(
     queries, keys, shift_pointer, sums_pointer, query_count, key_count, start, end, scale,
-    sums_stride, QUERIES: tl.constexpr, KEYS: tl.constexpr, BOUNDED: tl.constexpr,
+    sums_stride, QUERIES: tl.constexpr, KEYS: tl.constexpr, FIXED: tl.constexpr,
     INSTRUCTIONS: tl.constexpr,
 ):  # fmt: skip
     """Add the keys of one chunk to the sums of every row, all of them relative to its shift."""
     head = tl.program_id(1)
     first = tl.program_id(0) * QUERIES
+    head_row = head * key_count
     row = first + tl.arange(0, QUERIES)
     inside = row < query_count
     shift_pointer += head.to(tl.int64) * query_count + row
@@ -76,14 +90,16 @@ def _row_kernel(
     energy = tl.zeros([QUERIES, _LANES], tl.float32)
     full = start + (end - start) // KEYS * KEYS
     for tile in tl.range(start, full, KEYS):
+        score = tl.dot(query, keys.load([head_row + tile, 0]).T)
         shift, total, moment, energy = _accumulate(
-            query, keys, head * key_count, tile, end, scale, shift, total, moment, energy,
-            KEYS, BOUNDED, False, INSTRUCTIONS,
+            score, tile, end, scale, shift, total, moment, energy, KEYS, FIXED, False,
+            INSTRUCTIONS,
         )  # fmt: skip
     if full < end:
+        score = tl.dot(query, keys.load([head_row + full, 0]).T)
         shift, total, moment, energy = _accumulate(
-            query, keys, head * key_count, full, end, scale, shift, total, moment, energy,
-            KEYS, BOUNDED, True, INSTRUCTIONS,
+            score, full, end, scale, shift, total, moment, energy, KEYS, FIXED, True,
+            INSTRUCTIONS,
         )  # fmt: skip
 
     # Bring the partial sums, and those of earlier chunks, to one shift.
@@ -123,8 +139,8 @@ def row_statistics(
         l_i = (m_i + \log_2 L) \ln 2, \qquad H_i = (\log_2 L - T / L) \ln 2, \qquad
         \sum_j A_{ij}^2 = W / L^2.
 
-    The shift is the bound :math:`|q_i| \max_j |k_j|` where that is provably near enough to the
-    row's sum, and otherwise the running maximum. Chunks of keys are summed apart and then added.
+    The shift is fixed where one is provably near enough to the row's largest score, and otherwise
+    the running maximum. Chunks of keys are summed apart and then added.
 
     Args:
         query: Queries after norm and rotation.
@@ -137,9 +153,9 @@ def row_statistics(
     Home section: *Measuring collapse*.
     """
     (heads, queries, _), keys = query.shape, key.shape[1]
-    shift = bounding_shift(query, key)
-    bounded = shift is not None
-    if not bounded:
+    shift = fixed_shift(query, key)
+    fixed = shift is not None
+    if not fixed:
         shift = torch.full((heads, queries), _LOWEST_SHIFT, device=query.device)
     sums = torch.zeros(3, heads, queries, device=query.device)
     for start in range(0, keys, chunk):
@@ -152,39 +168,45 @@ def row_statistics(
             keys,
             start,
             min(start + chunk, keys),
-            base_two_scale(query),
+            base_two_scale(query.shape[-1]),
             sums.stride(0),
             QUERIES=tiles.kept,
             KEYS=tiles.streamed,
-            BOUNDED=bounded,
+            FIXED=fixed,
             INSTRUCTIONS=instructions(tiles.polynomials, 5),
-            num_warps=tiles.warps,
-            num_stages=tiles.stages,
+            **tiles.options(),
         )
     total, moment, energy = sums.double()
     logarithm = total.log2()
     return RowStatistics(
-        log_sum_exp=((shift + logarithm) * math.log(2)).float(),
+        log_sum_exp=((shift + logarithm) / powers_per_nat(query.shape[-1])).float(),
         entropy=((logarithm - moment / total) * math.log(2)).float(),
         energy=(energy / total.square()).float(),
     )
 
 
-def bounding_shift(
+def fixed_shift(
     query: Float[Tensor, "head query dim"], key: Float[Tensor, "head key dim"]
 ) -> Float[Tensor, "head query"] | None:
-    r"""A shift of every row that no score exceeds, or ``None`` where it may lie too high.
+    r"""A shift near the largest score of every row, or ``None`` where that is not certain.
 
-    The bound of Cauchy and Schwarz is :math:`|q_i| \max_j |k_j|`. The exponential is convex, so
-    that a row's sum is at least :math:`N e^{q_i \cdot \bar k / \sqrt d}` with the mean key
-    :math:`\bar k`; the shift is safe if it is at most 32 powers of two above that.
+    A row's largest score is at least the largest with a few keys: the 32 longest, sink keys among
+    them, and as many at equal distances. It is at most the larger of that and the bound of Cauchy
+    and Schwarz for the other keys, none of which is longer than the shortest of the 32. The shift
+    is the lower bound, raised where it lies more than 48 powers of two below the upper one; a
+    raise by more than 40 is refused.
 
     Home section: *Measuring collapse*.
     """
-    scale = base_two_scale(query)
+    scale = base_two_scale(query.shape[-1])
+    lengths = torch.linalg.vector_norm(key, dim=-1, dtype=torch.float32)
+    longest, representatives = lengths.topk(min(REPRESENTATIVES, key.shape[1]))
+    step = triton.cdiv(key.shape[1], REPRESENTATIVES)
+    few = torch.cat([key.take_along_dim(representatives[..., None], 1), key[:, ::step]], 1)
+    # One head at a time: in single precision all queries would take twice their memory.
+    largest = [(q.float() @ k.float().mT).amax(-1) for q, k in zip(query, few, strict=True)]
+    lower = scale * torch.stack(largest)
     length = torch.linalg.vector_norm(query, dim=-1, dtype=torch.float32)
-    longest = torch.linalg.vector_norm(key, dim=-1, dtype=torch.float32).amax(-1, keepdim=True)
-    mean = key.mean(1, dtype=torch.float32).to(query.dtype)
-    bound = scale * length * longest
-    typical = scale * (query @ mean[..., None])[..., 0].float() + math.log2(key.shape[1])
-    return bound if bool((bound - typical).amax() <= LARGEST_GAP) else None
+    upper = torch.maximum(lower, scale * length * longest[:, -1:])
+    shift = torch.maximum(lower, upper - LARGEST_EXCESS)
+    return shift if bool((shift - lower).amax() <= LARGEST_SHORTFALL) else None

@@ -10,6 +10,8 @@ from torch import Tensor
 ROWS_AT_ONCE = 2**16
 # Relative energy below which a direction of a block is rounding.
 ROUNDING = 1e-14
+# Roundings of the number format that a column may keep of directions taken from it.
+ROUNDING_STEPS = 8
 
 
 Total = Callable[[Tensor], Tensor]
@@ -45,13 +47,17 @@ class Directions:
 
         Directions that the columns do not have are zero.
         """
+        # Against the columns as they came: where the directions exhaust them, rounding is left.
+        rounding = torch.finfo(columns.dtype).eps * ROUNDING_STEPS
+        floor = rounding**2 * self.inner(columns, columns).trace()
         columns, coefficients = self.outside(columns)
         newest = columns
         factor = torch.eye(columns.shape[-1], dtype=torch.float64, device=columns.device)
         # Twice: the first pass leaves the rounding of a badly conditioned block.
         for _ in range(2):
-            newest, step = self._orthonormal(newest)
+            newest, step = self._orthonormal(newest, floor)
             factor = step @ factor
+            floor = torch.zeros_like(floor)
         self.blocks.append(newest)
         return torch.cat((coefficients, factor))
 
@@ -79,11 +85,11 @@ class Directions:
         return self._total(own)
 
     def _orthonormal(
-        self, columns: Float[Tensor, "row column"]
+        self, columns: Float[Tensor, "row column"], floor: Float64[Tensor, ""]
     ) -> tuple[Float[Tensor, "row column"], Float64[Tensor, "column column"]]:
-        """Orthonormal or zero columns Q, and R with Q R the columns given."""
+        """Orthonormal or zero columns Q, and R with Q R the columns given; energies above floor."""
         energies, axes = torch.linalg.eigh(self.inner(columns, columns))
-        kept = energies > ROUNDING * energies[-1]
+        kept = energies > torch.maximum(ROUNDING * energies[-1], floor)
         scale = torch.where(kept, energies, 1.0).rsqrt() * kept
         factor = (energies.clamp_min(0).sqrt() * kept)[:, None] * axes.mT
         return columns @ (axes * scale).to(columns.dtype), factor

@@ -1,4 +1,4 @@
-"""The displayed equations of the theory as sympy expressions.
+"""The displayed equations of the book as sympy expressions.
 
 One module for each chapter. It holds the expressions that the numeric functions are tested
 against, and ``IDENTITIES``, the displayed equations that sympy checks; here they are together.
@@ -9,6 +9,7 @@ from attention_collapse.theory.symbolic import (
     depth_and_frames,
     dirac_rate,
     mean_field,
+    measuring_collapse,
     rank_profile,
 )
 from attention_collapse.theory.symbolic.identity import Identity
@@ -19,5 +20,6 @@ IDENTITIES: tuple[Identity, ...] = (
     *dirac_rate.IDENTITIES,
     *rank_profile.IDENTITIES,
     *depth_and_frames.IDENTITIES,
+    *measuring_collapse.IDENTITIES,
 )
-"""Every identity of the theory part, in the order of its chapters."""
+"""Every identity, in the order of the chapters."""

@@ -1,0 +1,250 @@
+"""Streamed statistics with the queries split over several processes, each on a device of its own.
+
+Every number of processes measures the same attention in the same run. One process is the baseline:
+the efficiency of ``R`` processes is its time over ``R`` times theirs. Keys start out split as the
+queries are, so that what it takes to bring them together is part of the cost.
+"""
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from jaxtyping import Float
+from torch import Tensor
+from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
+from attention_collapse.experiments import device_cost
+from attention_collapse.experiments.attention_problem import clustered
+from attention_collapse.experiments.experiment import Measurement, Report, silent
+from attention_collapse.measure.streaming import StreamedAttention
+from attention_collapse.measure.streaming.shards import Shards, of_this_run, share_of
+from attention_collapse.records import Timing
+from attention_collapse.vggt.precision import compute_dtype
+
+REVISION = 1
+
+STAGES = ("keys", "statistics", "apply_transposed")
+"""Keys brought together; the passes of rows and columns; a product that sums over all queries."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """Settings of the experiment; a frame of VGGT has 1041 tokens, a layer 16 heads of 64.
+
+    Attributes:
+        processes: numbers of processes to compare, the baseline first.
+        frames: number of frames.
+        tokens_per_frame: tokens of a frame.
+        heads: attention heads.
+        dim: their dimension.
+        columns: columns of a product, all heads alike.
+        repeats: timed runs after the first.
+        seed: seed of queries, keys and columns.
+
+    Raises:
+        ValueError: if a number is below one, or there are fewer frames than processes.
+
+    Home section: *A thousand frames*.
+    """
+
+    processes: tuple[int, ...] = (1, 2)
+    frames: int = 4
+    tokens_per_frame: int = 33
+    heads: int = 2
+    dim: int = 16
+    columns: int = 8
+    repeats: int = 1
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        numbers = dataclasses.asdict(self) | {"processes": min(self.processes, default=0)}
+        wrong = {name: n for name, n in numbers.items() if name != "seed" and n < 1}
+        if wrong:
+            raise ValueError(
+                f"numbers of processes, sizes and repeats must be at least 1, got {wrong}: "
+                "only the seed may be 0"
+            )
+        if self.frames < max(self.processes):
+            raise ValueError(
+                f"every process needs a frame, got {self.frames} frames for up to "
+                f"{max(self.processes)} processes: take more frames"
+            )
+
+
+CANARY = Config(processes=(1,), frames=3)
+# Sums over float32 tiles on another processor, through a softmax.
+CANARY_TOLERANCE = 1e-5
+
+
+def run(config: Config, *, device: str, report: Report = silent) -> Measurement:
+    """Measure every stage with every number of processes.
+
+    On CUDA each process takes one device, from the first on.
+
+    Raises:
+        ValueError: if there are fewer devices than processes.
+
+    Home section: *A thousand frames*.
+    """
+    _check_devices(config, device)
+    timings, statistics = [], []
+    for processes in config.processes:
+        results = _launch(config, processes, torch.device(device).type)
+        slowest = {
+            stage: max((result[0][stage] for result in results), key=lambda timing: timing.median)
+            for stage in STAGES
+        }
+        timings.append(slowest)
+        statistics.append(results[0][1])
+        seconds = ", ".join(f"{stage} {slowest[stage].median:.3g} s" for stage in STAGES)
+        report(f"{processes} processes: {seconds}")
+    return _measurement(config, timings, statistics, device)
+
+
+def _check_devices(config: Config, device: str) -> None:
+    most, present = max(config.processes), torch.cuda.device_count()
+    if torch.device(device).type == "cuda" and present < most:
+        raise ValueError(
+            f"every process needs a device of its own, got {present} for up to {most} processes: "
+            "name fewer processes"
+        )
+
+
+_Result = tuple[dict[str, Timing], dict[str, np.ndarray]]
+
+
+def _launch(config: Config, processes: int, device_type: str) -> list[_Result]:
+    """What each process returns, by rank; started as ``torchrun`` starts them."""
+    launch = LaunchConfig(
+        min_nodes=1,
+        max_nodes=1,
+        nproc_per_node=processes,
+        rdzv_backend="c10d",
+        rdzv_endpoint="localhost:0",
+        max_restarts=0,
+    )
+    results = elastic_launch(launch, _measure_share)(config, device_type)
+    return [results[rank] for rank in range(processes)]
+
+
+def _measure_share(config: Config, device_type: str) -> _Result:
+    """What one process does: the queries of its share, with the keys of all."""
+    with of_this_run() as shards:
+        rank, ranks = dist.get_rank(), dist.get_world_size()
+        device = f"cuda:{rank}" if device_type == "cuda" else device_type
+        query, key, columns = _share(config, device, rank, ranks)
+        clock = partial(_timing, shards=shards, repeats=config.repeats, device=device)
+        timings = {"keys": clock(lambda: shards.concatenate(key))}
+        whole = shards.concatenate(key)
+        timings["statistics"] = clock(
+            lambda: StreamedAttention(query, whole, shards=shards).column_sums
+        )
+        attention = StreamedAttention(query, whole, shards=shards)
+        product = attention.apply_transposed(columns)
+        timings["apply_transposed"] = clock(lambda: attention.apply_transposed(columns))
+        return timings, _statistics(attention, product)
+
+
+def _share(
+    config: Config, device: str, rank: int, ranks: int
+) -> tuple[
+    Float[Tensor, "head query dim"],
+    Float[Tensor, "head query dim"],
+    Float[Tensor, "head query column"],
+]:
+    """Queries, keys and columns of one process; every process draws those of all."""
+    tokens = config.frames * config.tokens_per_frame
+    mine = share_of(tokens, rank=rank, ranks=ranks, unit=config.tokens_per_frame)
+    generator = torch.Generator(device).manual_seed(config.seed)
+    query, key = clustered(
+        tokens,
+        heads=config.heads,
+        dim=config.dim,
+        generator=generator,
+        dtype=compute_dtype(device),
+    )
+    shape = (config.heads, tokens, config.columns)
+    columns = torch.randn(shape, generator=generator, device=device)
+    return tuple(tensor[:, mine].clone() for tensor in (query, key, columns))
+
+
+def _timing(
+    operation: Callable[[], object], *, shards: Shards, repeats: int, device: str
+) -> Timing:
+    """Seconds of an operation that all processes begin together."""
+
+    def together() -> object:
+        shards.sum(torch.zeros(1, device=device))
+        return operation()
+
+    return device_cost.timing(together, repeats=repeats, device=device)
+
+
+def _statistics(
+    attention: StreamedAttention, product: Float[Tensor, "head key column"]
+) -> dict[str, np.ndarray]:
+    """What must not depend on the number of processes, by head."""
+    entropy = attention.shards.sum(attention.row_entropy.double().sum(-1))
+    return {
+        "row_entropy": (entropy / attention.query_count).cpu().numpy(),
+        "frobenius_squared": attention.frobenius_squared.cpu().numpy(),
+        "distance_from_rank_one": attention.distance_from_rank_one.cpu().numpy(),
+        "product_norm": product.double().norm(dim=(-2, -1)).cpu().numpy(),
+    }
+
+
+def _measurement(
+    config: Config,
+    timings: Sequence[Mapping[str, Timing]],
+    statistics: Sequence[Mapping[str, np.ndarray]],
+    device: str,
+) -> Measurement:
+    seconds = np.array([[timing[stage].median for stage in STAGES] for timing in timings])
+    processes, total = np.array(config.processes), seconds.sum(-1)
+    arrays = {
+        "processes": processes,
+        "stages": np.array(STAGES),
+        "seconds": seconds,
+        "efficiency": processes[0] * total[0] / (processes * total),
+        "tokens": np.array(config.frames * config.tokens_per_frame),
+    }
+    axes = {
+        "processes": ("process_count",),
+        "stages": ("stage",),
+        "seconds": ("process_count", "stage"),
+        "efficiency": ("process_count",),
+        "tokens": (),
+    }
+    for name in statistics[0]:
+        arrays[name] = np.stack([found[name] for found in statistics])
+        axes[name] = ("process_count", "head")
+    units = {"processes": "1", "seconds": "s", "tokens": "token", "row_entropy": "nat"}
+    dtype = str(compute_dtype(device)).removeprefix("torch.")
+    return Measurement(
+        arrays,
+        axes,
+        {name: units.get(name, "1") for name in arrays},
+        {
+            "compute_dtype": dtype,
+            "storage_dtype": dtype,
+            "tf32": torch.backends.cuda.matmul.allow_tf32,
+            "seeds": {"queries_keys_and_columns": config.seed},
+        },
+        {
+            f"{stage}_{count}_processes": timing[stage]
+            for count, timing in zip(config.processes, timings, strict=True)
+            for stage in STAGES
+        },
+    )
+
+
+def canary_values(measurement: Measurement) -> dict[str, float]:
+    """The statistics of one process, mean over heads.
+
+    Home section: *A thousand frames*.
+    """
+    names = ("row_entropy", "frobenius_squared", "distance_from_rank_one", "product_norm")
+    return {name: float(measurement.arrays[name][0].mean()) for name in names}

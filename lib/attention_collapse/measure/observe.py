@@ -1,0 +1,195 @@
+"""Recorders of attention: they look at a network while it runs and keep numbers only.
+
+``LayerRecorder`` is an observer ``(name, tensor)``, as this package's networks take it. A network
+that knows no observers is watched through ``record_queries_and_keys``, which finds the submodules
+that put out queries and keys and reports them under the same names.
+"""
+
+import dataclasses
+import zlib
+from collections.abc import Callable, Collection, Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from attention_collapse.measure.attention_summary import (
+    Summary,
+    summarise_attention,
+    summarise_scores,
+    summarise_spectrum,
+)
+from attention_collapse.measure.streaming import Backend, Progress, StreamedAttention, silent
+from attention_collapse.measure.token_geometry import token_geometry
+from attention_collapse.tokens import TokenLayout
+
+QUERY, KEY, OUTPUT = ".attention.query", ".attention.key", ".output"
+
+Observer = Callable[[str, Tensor], None]
+
+
+@dataclasses.dataclass(frozen=True)
+class Spectra:
+    """Whose spectrum a recorder measures, and how much of it.
+
+    Attributes:
+        layers: Layers, as in ``global.07``; ``None`` for all.
+        count: Leading singular values.
+        energy: Whether to measure the ranks that count energy too.
+        seed: Of the random columns; those of a layer depend on the seed and its name only.
+
+    Home section: *Measuring collapse*.
+    """
+
+    layers: Collection[str] | None = None
+    count: int = 16
+    energy: bool = False
+    seed: int = 0
+
+
+class LayerRecorder:
+    """An observer that streams the attention and the tokens of every layer into numbers.
+
+    A layer is what comes before ``.attention.query`` in the name of a point. Its attention is
+    measured when its keys arrive, by ``summarise_attention`` and ``summarise_scores``, and by
+    ``summarise_spectrum`` where ``spectra`` says so; its tokens, if ``.output`` is reported, by
+    ``token_geometry``. No tensor is kept once a layer is measured.
+
+    Args:
+        layout: Where the tokens sit, for the mass among frames; ``None`` leaves frames out.
+        layers: Layers to record; ``None`` for all that are reported.
+        spectra: Whose spectrum to measure; ``None`` for none.
+        backend: What computes; ``None`` for the choice of ``choose_backend``.
+        report: Told after each head of a pass.
+
+    Home section: *Measuring collapse*.
+    """
+
+    def __init__(
+        self,
+        *,
+        layout: TokenLayout | None = None,
+        layers: Collection[str] | None = None,
+        spectra: Spectra | None = None,
+        backend: Backend | None = None,
+        report: Progress = silent,
+    ) -> None:
+        self.statistics: dict[str, Summary] = {}
+        """Statistics of every layer measured so far, by its name."""
+        self._layout, self._layers, self._spectra = layout, layers, spectra
+        self._backend, self._report = backend, report
+        self._query: tuple[str, Tensor] | None = None
+
+    def __call__(self, name: str, tensor: Tensor) -> None:
+        """Take one observation; other points and other layers pass by.
+
+        Raises:
+            ValueError: If keys arrive that are not those of the queries before them.
+        """
+        tensor = tensor.detach()
+        if name.endswith(QUERY) and self._wanted(layer := name.removesuffix(QUERY)):
+            self._query = layer, tensor
+        elif name.endswith(KEY) and self._wanted(layer := name.removesuffix(KEY)):
+            self._measure_attention(layer, self._take_query(layer), tensor)
+        elif name.removesuffix(OUTPUT) in self.statistics:
+            geometry = token_geometry(tensor.flatten(0, -2))
+            for measure, value in dataclasses.asdict(geometry).items():
+                number = torch.tensor(value, dtype=torch.float64)
+                self.statistics[name.removesuffix(OUTPUT)][measure] = number
+
+    def _wanted(self, layer: str) -> bool:
+        return self._layers is None or layer in self._layers
+
+    def _take_query(self, layer: str) -> Tensor:
+        if self._query is None or self._query[0] != layer:
+            raise ValueError(
+                f"the queries of a layer must arrive before its keys, got keys of {layer!r} after "
+                f"{'no queries' if self._query is None else f'queries of {self._query[0]!r}'}: "
+                "report both, queries first"
+            )
+        query, self._query = self._query[1], None
+        return query
+
+    def _measure_attention(self, layer: str, query: Tensor, key: Tensor) -> None:
+        query, key = query.flatten(0, -3), key.flatten(0, -3)
+        attention = StreamedAttention(
+            query, key, backend=self._backend, layout=self._layout, report=self._report
+        )
+        frames = 1 if self._layout is None else self._layout.frames
+        summary = summarise_attention(attention, frames=frames) | summarise_scores(query, key)
+        spectra = self._spectra
+        if spectra is not None and (spectra.layers is None or layer in spectra.layers):
+            # Any whole number that depends on the layer alone, however many were measured before.
+            seed = spectra.seed + zlib.crc32(layer.encode())
+            generator = torch.Generator(query.device).manual_seed(seed)
+            options = {"count": spectra.count, "energy": spectra.energy, "generator": generator}
+            summary |= summarise_spectrum(attention, **options)
+        self.statistics[layer] = summary
+
+
+def _as_it_is(tensor: Tensor) -> Tensor:
+    return tensor
+
+
+@contextmanager
+def record_queries_and_keys(
+    module: nn.Module,
+    observe: Observer,
+    *,
+    query: str = "q_norm",
+    key: str = "k_norm",
+    place: Callable[[Tensor], Float[Tensor, "batch head token dim"]] = _as_it_is,
+) -> Iterator[tuple[str, ...]]:
+    """Report the queries and keys of a network that takes no observer, while inside.
+
+    Every submodule with one child that puts out its queries and another that puts out its keys is
+    an attention layer, named by its path: a child ``blocks.3.attn`` is reported as
+    ``blocks.3.attn.attention.query`` and ``.key``.
+
+    Args:
+        module: The network, or one attention layer, whose path is empty.
+        observe: Called with the name and the tensor, queries of a layer before its keys.
+        query: Name of the child that puts out queries; called once in a forward, before that of
+            the keys.
+        key: Name of the child that puts out keys.
+        place: Makes of their output what enters the softmax, ``[batch head token dim]``: a
+            rotation by position, or the split into heads.
+
+    Yields:
+        The paths of the layers that were found.
+
+    Raises:
+        ValueError: If no layer has both children.
+
+    Home section: *Measuring collapse*.
+    """
+    layers = {
+        path: layer
+        for path, layer in module.named_modules()
+        if {query, key} <= {name for name, _ in layer.named_children()}
+    }
+    if not layers:
+        raise ValueError(
+            f"the network must have a layer with children {query!r} and {key!r}, got none in "
+            f"{type(module).__name__}: name the children that put out queries and keys"
+        )
+    with ExitStack() as hooks:
+        for path, layer in layers.items():
+            for child, point in ((query, QUERY), (key, KEY)):
+                report = partial(_report, observe, path + point, place)
+                handle = layer.get_submodule(child).register_forward_hook(report)
+                hooks.callback(handle.remove)
+        yield tuple(layers)
+
+
+def _report(
+    observe: Observer,
+    name: str,
+    place: Callable[[Tensor], Tensor],
+    child: nn.Module,
+    inputs: tuple[Tensor, ...],
+    output: Tensor,
+) -> None:
+    observe(name, place(output))

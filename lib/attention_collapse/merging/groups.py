@@ -1,0 +1,167 @@
+"""Tokens cut into groups: means of the groups, and copies back to the tokens."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Groups:
+    r"""A partition of the tokens of every batch entry into the same number of groups.
+
+    With the group :math:`g(i)` of token :math:`i` and sizes :math:`n_g`, merging and its way back
+    are the matrices
+
+    .. math:: M_{gi} = \frac{[g(i) = g]}{n_g}, \qquad U_{ig} = [g(i) = g].
+
+    :math:`M U` is the identity, so :math:`U M` is a projection: merging twice changes nothing.
+    The sizes sum to the number of tokens.
+
+    Args:
+        assignment: :math:`g(i)`, numbered from zero; every group has a token.
+        count: Number of groups.
+
+    Raises:
+        ValueError: There are more groups than tokens, a number is out of range or a group is empty.
+
+    Source: derived in the book. Home section: *Token merging*.
+    """
+
+    assignment: Int64[Tensor, "batch token"]
+    count: int
+
+    def __post_init__(self) -> None:
+        tokens = self.assignment.shape[1]
+        if not 1 <= self.count <= tokens:
+            raise ValueError(
+                f"the groups must number at least 1 and at most one for each of the {tokens} "
+                f"tokens, got {self.count}; leave out groups without a token"
+            )
+        if len(self.assignment) == 0:
+            raise ValueError("groups must have a batch entry, got none; pass one row per entry")
+        lowest, highest = (int(bound) for bound in self.assignment.aminmax())
+        if lowest < 0 or highest >= self.count:
+            raise ValueError(
+                f"groups must be numbered from 0 to {self.count - 1}, got numbers from {lowest} "
+                f"to {highest}; count every group"
+            )
+        if empty := int((self.sizes == 0).sum()):
+            raise ValueError(
+                f"every group must have a token, got {empty} empty ones among {self.count}; "
+                "number the groups without a gap"
+            )
+
+    @classmethod
+    def singletons(cls, batch: int, tokens: int, *, device: torch.device | str = "cpu") -> "Groups":
+        """Every token in a group of its own: merging that changes nothing."""
+        return cls(torch.arange(tokens, device=device).expand(batch, -1), tokens)
+
+    @property
+    def sizes(self) -> Int64[Tensor, "batch group"]:
+        """Number of tokens :math:`n_g` of every group."""
+        empty = self.assignment.new_zeros(len(self.assignment), self.count)
+        return empty.scatter_add(1, self.assignment, torch.ones_like(self.assignment))
+
+    def sum(
+        self, tokens: Float[Tensor, "batch *axes token width"]
+    ) -> Float[Tensor, "batch *axes group width"]:
+        """Sums over the groups, accumulated in float32 at least.
+
+        Raises:
+            ValueError: Batch or tokens are not those of the groups.
+        """
+        self._check("tokens", tokens, self.assignment.shape[1])
+        wide = tokens.to(torch.promote_types(tokens.dtype, torch.float32))
+        shape = (*tokens.shape[:-2], self.count, tokens.shape[-1])
+        index = self._along(self.assignment, tokens).expand_as(tokens)
+        return wide.new_zeros(shape).scatter_add(-2, index, wide)
+
+    def merge(
+        self,
+        tokens: Float[Tensor, "batch *axes token width"],
+        *,
+        weights: Float[Tensor, "batch token"] | None = None,
+    ) -> Float[Tensor, "batch *axes group width"]:
+        r"""Means of the groups, :math:`\sum_i w_i x_i / \sum_i w_i` over the tokens of each.
+
+        Args:
+            tokens: :math:`x_i`, with any axes between the batch and the tokens.
+            weights: :math:`w_i`, such as the number of tokens that a token already stands for;
+                ``None`` weighs all alike.
+
+        Raises:
+            ValueError: Batch or tokens are not those of the groups, or a weight is not positive.
+        """
+        if weights is None:
+            total = self.sizes.to(torch.promote_types(tokens.dtype, torch.float32))
+            weighted = tokens
+        else:
+            total = self.total(weights)
+            weighted = self._along(weights, tokens) * tokens
+        means = self.sum(weighted) / self._along(total, tokens)
+        return means.to(tokens.dtype)
+
+    def total(self, weights: Float[Tensor, "batch token"]) -> Float[Tensor, "batch group"]:
+        """Sums of weights over the groups: the sizes of merged tokens that had sizes before.
+
+        Raises:
+            ValueError: Batch or tokens are not those of the groups, or a weight is not positive.
+        """
+        if not (weights > 0).all():
+            raise ValueError(
+                f"weights must be positive, got {weights.min():.3g} as the smallest; leave tokens "
+                "that count for nothing out of the groups"
+            )
+        return self.sum(weights[..., None])[..., 0]
+
+    def unmerge(
+        self, means: Float[Tensor, "batch *axes group width"]
+    ) -> Float[Tensor, "batch *axes token width"]:
+        """A copy of its group's row for every token.
+
+        Raises:
+            ValueError: Batch or rows are not those of the groups.
+        """
+        self._check("groups", means, self.count)
+        shape = (*means.shape[:-2], self.assignment.shape[1], means.shape[-1])
+        return means.gather(-2, self._along(self.assignment, means).expand(shape))
+
+    def matrix(self, dtype: torch.dtype = torch.float64) -> Float[Tensor, "batch group token"]:
+        """The merging matrix :math:`M`, whose rows sum to one."""
+        return self.membership().to(dtype) / self.sizes.to(dtype)[..., None]
+
+    def membership(self) -> Int64[Tensor, "batch group token"]:
+        """One where the token is of the group and zero elsewhere."""
+        numbers = torch.arange(self.count, device=self.assignment.device)
+        return (self.assignment[:, None] == numbers[:, None]).long()
+
+    def then(self, later: "Groups") -> "Groups":
+        """Groups of the original tokens when the groups are merged again.
+
+        Args:
+            later: Groups of these groups.
+
+        Raises:
+            ValueError: ``later`` does not group as many tokens as there are groups here.
+        """
+        if later.assignment.shape != (len(self.assignment), self.count):
+            raise ValueError(
+                f"later groups must be of the {self.count} groups of {len(self.assignment)} batch "
+                f"entries, got an assignment of shape {tuple(later.assignment.shape)}; group the "
+                "merged tokens"
+            )
+        return Groups(later.assignment.gather(1, self.assignment), later.count)
+
+    def _along(self, entries: Tensor, tokens: Tensor) -> Tensor:
+        """Entries of batch and token, with axes of length one to stand beside the tokens."""
+        return entries.view(len(entries), *[1] * (tokens.ndim - 3), entries.shape[1], 1)
+
+    def _check(self, name: str, rows: Tensor, count: int) -> None:
+        batch = len(self.assignment)
+        if (rows.shape[0], rows.shape[-2]) != (batch, count):
+            raise ValueError(
+                f"{name} must number {count} in {batch} batch entries, got shape "
+                f"{tuple(rows.shape)}; merge the tokens that were grouped"
+            )

@@ -1,0 +1,237 @@
+"""Which destination each source joins: the one of the largest cosine."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+from attention_collapse.merging.groups import Groups
+from attention_collapse.merging.partition import Partition
+
+
+@dataclass(frozen=True)
+class Match:
+    """The best destination of every source.
+
+    Attributes:
+        destination: Position among the destinations.
+        similarity: Cosine with it, in the type that the match was computed in.
+
+    Home section: *Token merging*.
+    """
+
+    destination: Int64[Tensor, "batch source"]
+    similarity: Float[Tensor, "batch source"]
+
+
+def directions(
+    features: Float[Tensor, "*batch token width"],
+) -> Float[Tensor, "*batch token width"]:
+    r"""Features over their norms, :math:`x / \|x\|`, in float32 at least.
+
+    A zero feature has no direction and stays zero: its cosine with every other is 0.
+
+    Raises:
+        ValueError: There is no feature, or one is infinite or not a number.
+
+    Home section: *Token merging*.
+    """
+    if features.numel() == 0:
+        raise ValueError(
+            f"features must have entries, got shape {tuple(features.shape)}; match at least one "
+            "token"
+        )
+    finite = features.isfinite().all(-1)
+    if not finite.all():
+        raise ValueError(
+            f"features must be finite, got {int((~finite).sum())} tokens of {finite.numel()} with "
+            "an entry that is not; find the operation that made them"
+        )
+    wide = features.to(torch.promote_types(features.dtype, torch.float32))
+    # By its largest entry first: the square of a small or large number leaves the range of floats.
+    largest = wide.abs().amax(-1, keepdim=True)
+    scaled = wide / torch.where(largest > 0, largest, 1)
+    norms = scaled.norm(dim=-1, keepdim=True)
+    return scaled / torch.where(norms > 0, norms, 1)
+
+
+def nearest(
+    sources: Float[Tensor, "batch source width"],
+    destinations: Float[Tensor, "batch destination width"],
+    *,
+    chunk: int = 4096,
+) -> Match:
+    r"""The destination of the largest product for every source, :math:`\arg\max_j a_i \cdot b_j`.
+
+    Of equal products the first destination wins.
+
+    Args:
+        sources: :math:`a_i`, with norm one for cosines.
+        destinations: :math:`b_j`.
+        chunk: Sources at a time; their products with all destinations are held.
+
+    Raises:
+        ValueError: There is no destination, or the chunk is below 1.
+
+    Source: greedy matching as in Bolya et al. (arXiv 2210.09461), section 3.
+    Home section: *Token merging*.
+    """
+    if destinations.shape[1] == 0:
+        raise ValueError("sources need a destination to join, got none; name at least one")
+    if chunk < 1:
+        raise ValueError(f"chunk must be at least 1 source, got {chunk}; such as 4096")
+    best = [(part @ destinations.mT).max(-1) for part in sources.split(chunk, dim=1)]
+    return Match(
+        torch.cat([part.indices for part in best], dim=1),
+        torch.cat([part.values for part in best], dim=1),
+    )
+
+
+def match(
+    features: Float[Tensor, "batch token width"],
+    partition: Partition,
+    *,
+    window: int | None = None,
+    chunk: int = 4096,
+) -> Match:
+    """The destination of the largest cosine for every source of a partition.
+
+    Args:
+        features: What the tokens are compared by.
+        partition: Sources and destinations.
+        window: Largest distance in frames between a source and its destination; ``None`` takes
+            the destinations of all frames.
+        chunk: Sources at a time.
+
+    Raises:
+        ValueError: A feature is not finite, the token count is not the layout's, there is no
+            source, the window is negative, or no destination is in the window of a source.
+
+    Source: derived in the book. Home section: *Token merging*.
+    """
+    _check_features(features, partition)
+    units = directions(features)
+    sources, destinations = units[:, partition.sources], units[:, partition.destinations]
+    if window is None:
+        return nearest(sources, destinations, chunk=chunk)
+    best, similarity = [], []
+    for rows, columns in _windows(partition, window):
+        found = nearest(sources[:, rows], destinations[:, columns], chunk=chunk)
+        best.append(found.destination + columns.start)
+        similarity.append(found.similarity)
+    return Match(torch.cat(best, dim=1), torch.cat(similarity, dim=1))
+
+
+def group(partition: Partition, found: Match, *, merged: int) -> Groups:
+    """Groups after the sources of the largest cosine have joined their destinations.
+
+    The groups are numbered in the order of the tokens that they stand for: a destination, a source
+    that did not join, or a kept token. So merged tokens follow the order of the frames.
+
+    Args:
+        partition: Sources and destinations.
+        found: Best destination of every source.
+        merged: Number of sources that join; of equal cosines the first do.
+
+    Raises:
+        ValueError: ``merged`` is negative or more than the sources, or the match is not of them.
+
+    Home section: *Token merging*.
+    """
+    batch, sources = found.destination.shape
+    if sources != len(partition.sources) or not 0 <= merged <= sources:
+        raise ValueError(
+            f"at least 0 and at most all {len(partition.sources)} sources can join, got {merged} "
+            f"with a match of {sources}; see Partition.merged_tokens"
+        )
+    ranked = found.similarity.argsort(dim=1, descending=True, stable=True)[:, :merged]
+    joining = partition.sources[ranked]
+    target = partition.destinations[found.destination.gather(1, ranked)]
+    stands = torch.ones(batch, partition.layout.count, dtype=torch.bool, device=joining.device)
+    number = stands.scatter(1, joining, False).cumsum(1) - 1
+    assignment = number.scatter(1, joining, number.gather(1, target))
+    return Groups(assignment, partition.layout.count - merged)
+
+
+def mean_over_heads(
+    heads: Float[Tensor, "batch head token dim"],
+) -> Float[Tensor, "batch token dim"]:
+    """Keys averaged over the heads: a feature as narrow as one head.
+
+    Source: Bolya et al. (arXiv 2210.09461), section 3. Home section: *Token merging*.
+    """
+    return heads.mean(1)
+
+
+def random_projection(
+    features: Float[Tensor, "batch token width"], *, dim: int, generator: torch.Generator
+) -> Float[Tensor, "batch token {dim}"]:
+    r"""Features in a random subspace, of any orientation with equal probability.
+
+    A cosine of unrelated features moves by about :math:`1 / \sqrt{\text{dim}}`, and not at all
+    where ``dim`` is the width.
+
+    Args:
+        features: Features.
+        dim: Dimensions of the subspace.
+        generator: Source of the subspace, on the CPU.
+
+    Raises:
+        ValueError: ``dim`` is below 1 or above the width.
+
+    Source: Johnson and Lindenstrauss (1984). Home section: *Token merging*.
+    """
+    width = features.shape[-1]
+    if not 1 <= dim <= width:
+        raise ValueError(
+            f"a projection must keep at least 1 and at most all {width} dimensions, got {dim}; "
+            "128 is enough for features of 1024"
+        )
+    drawn = torch.randn(width, dim, dtype=torch.float64, generator=generator)
+    basis = torch.linalg.qr(drawn).Q
+    return features @ basis.to(features)
+
+
+def _check_features(features: Float[Tensor, "batch token width"], partition: Partition) -> None:
+    if features.shape[1] != partition.layout.count:
+        raise ValueError(
+            f"features must be of the {partition.layout.count} tokens of the layout, got "
+            f"{features.shape[1]}; pass all tokens of a scene"
+        )
+    if len(partition.sources) == 0:
+        raise ValueError(
+            "a match needs a source, got a partition without one; a single frame that is all "
+            "destinations has none to merge"
+        )
+
+
+def _windows(partition: Partition, window: int) -> list[tuple[slice, slice]]:
+    """By frame, its sources and the destinations in the window, as ranges of positions."""
+    if window < 0:
+        raise ValueError(f"the window must be at least 0 frames, got {window}; None takes all")
+    sources = _starts(partition.sources, partition)
+    destinations = _starts(partition.destinations, partition)
+    ranges = []
+    for frame in range(partition.layout.frames):
+        rows = slice(sources[frame], sources[frame + 1])
+        last = min(frame + window, partition.layout.frames - 1)
+        columns = slice(destinations[max(frame - window, 0)], destinations[last + 1])
+        if rows.start < rows.stop:
+            _check_window(frame, window, columns)
+            ranges.append((rows, columns))
+    return ranges
+
+
+def _starts(tokens: Int64[Tensor, "token"], partition: Partition) -> list[int]:
+    """Positions among ascending tokens at which the frames start, and their end."""
+    bounds = torch.arange(partition.layout.frames + 1) * partition.layout.per_frame
+    return torch.searchsorted(tokens.cpu(), bounds).tolist()
+
+
+def _check_window(frame: int, window: int, columns: slice) -> None:
+    if columns.start == columns.stop:
+        raise ValueError(
+            f"a source must have a destination within its window, got none within {window} frames "
+            f"of frame {frame}; widen the window"
+        )

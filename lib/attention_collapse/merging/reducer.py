@@ -1,0 +1,107 @@
+"""Merging inside a network that runs attention on the tokens a reducer leaves."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from attention_collapse.merging.attention import PROPORTIONAL, MergeRule, merge_heads
+from attention_collapse.merging.fastvggt import SEED, released_match, released_partition
+from attention_collapse.merging.grouping import Grouping
+from attention_collapse.merging.matching import mean_over_heads
+from attention_collapse.tokens import TokenLayout
+
+Result = TypeVar("Result")
+NamedHeads = tuple[
+    Float[Tensor, "batch head token dim"],
+    Float[Tensor, "batch head token dim"],
+    Float[Tensor, "batch head token dim"],
+]
+"""Query, key and value of all tokens, in a named tuple of the network's own kind."""
+
+
+@dataclass(frozen=True)
+class MergeReducer(Generic[Result]):
+    """A reducer that merges tokens, for a network that it does not know.
+
+    The network gives named tuples ``(query, key, value)``, and ``reduction`` makes what it takes
+    back, from merged ones of the same kind, ``restore`` and ``key_bias``. For the network of this
+    package it is ``vggt.Reduction``.
+
+    Args:
+        reduction: Called as ``reduction(heads, restore=..., key_bias=...)``.
+        grouping: Makes the groups of a layer.
+        rule: What is merged, and how groups are weighted.
+        features: What tokens are compared by: ``"tokens"``, the normalised ones, or ``"keys"``,
+            averaged over heads.
+
+    Raises:
+        ValueError: ``features`` is unknown.
+
+    Source: derived in the book. Home section: *Token merging*.
+    """
+
+    reduction: Callable[..., Result]
+    grouping: Grouping
+    rule: MergeRule = PROPORTIONAL
+    features: str = "tokens"
+
+    def __post_init__(self) -> None:
+        if self.features not in ("tokens", "keys"):
+            raise ValueError(
+                f"features must be 'tokens' or 'keys', got {self.features!r}; keys are narrower"
+            )
+
+    def __call__(
+        self,
+        heads: NamedHeads,
+        tokens: Float[Tensor, "batch token width"],
+        *,
+        layer: int,
+        layout: TokenLayout,
+    ) -> Result:
+        """Query, key and value of groups, and the way back to all tokens."""
+        features = tokens if self.features == "tokens" else mean_over_heads(heads[1])
+        groups = self.grouping(features, layer=layer, layout=layout)
+        merged = merge_heads(*heads, groups, rule=self.rule)
+        return self.reduction(
+            type(heads)(merged.query, merged.key, merged.value),
+            restore=groups.unmerge if self.rule.queries else _unchanged,
+            key_bias=merged.bias,
+        )
+
+
+@dataclass(frozen=True)
+class ReleasedReducer(Generic[Result]):
+    """A reducer that merges as FastVGGT was released, with its faults.
+
+    Args:
+        reduction: As in ``MergeReducer``.
+
+    Source: released code of FastVGGT (arXiv 2509.02560). Home section: *Token merging*.
+    """
+
+    reduction: Callable[..., Result]
+
+    def __call__(
+        self,
+        heads: NamedHeads,
+        tokens: Float[Tensor, "batch token width"],
+        *,
+        layer: int,
+        layout: TokenLayout,
+    ) -> Result:
+        """Query, key and value as released; every layer draws the same partition."""
+        generator = torch.Generator().manual_seed(SEED)
+        partition = released_partition(layout, generator=generator, device=tokens.device)
+        found = released_match(tokens, partition)
+        return self.reduction(
+            type(heads)(*(found.merge(tensor) for tensor in heads)), restore=found.unmerge
+        )
+
+
+def _unchanged(output: Tensor) -> Tensor:
+    return output

@@ -1,0 +1,128 @@
+import dataclasses
+
+import numpy as np
+import pytest
+
+from attention_collapse.experiments import layer_passage, random_weights, rank_profile
+from attention_collapse.experiments.rank_profile import Config
+from attention_collapse.experiments.scratch import Unfinished
+from attention_collapse.measure.observe import LayerRecorder
+from tolerances import SINGLE_PRECISION_PREDICTION, STREAMED_NETWORK
+
+SIZES = {"frames": (2, 3), "image_size": (28, 42), "width": 32, "depth": 3, "heads": 2}
+SMALL = Config(**SIZES, storage="float64", spectrum_layers=(0, 2), singular_values=4)
+
+
+@pytest.fixture(scope="module")
+def arrays():
+    return rank_profile.run(SMALL, device="cpu").arrays
+
+
+def test_streamed_numbers_are_those_of_the_whole_matrices(arrays):
+    """The same network measured by ``random_weights``, which writes every matrix down."""
+    whole = random_weights.run(
+        random_weights.Config(**SIZES, observed_heads=2), device="cpu"
+    ).arrays
+    attention = ("row_entropy", "entropy_deficit", "distance_from_rank_one")
+    tokens = ("mean_cosine", "participation_ratio", "spread")
+    np.testing.assert_allclose(
+        arrays["predicted_entropy_deficit"],
+        whole["predicted_entropy_deficit"],
+        rtol=SINGLE_PRECISION_PREDICTION,
+    )
+    for name in (*attention, *tokens):
+        np.testing.assert_allclose(arrays[name], whole[name], rtol=STREAMED_NETWORK, err_msg=name)
+    for name in ("singular_ratio", "stable_rank"):
+        exact = whole[name][:, [0, 2]]
+        np.testing.assert_allclose(arrays[name], exact, rtol=STREAMED_NETWORK, err_msg=name)
+
+
+def test_every_array_has_axes_of_its_shape():
+    measurement = rank_profile.run(SMALL, device="cpu")
+    sizes = {"frame_count": 2, "layer": 3, "spectrum_layer": 2, "head": 2}
+    for name, array in measurement.arrays.items():
+        for axis, length in zip(measurement.axes[name], array.shape, strict=True):
+            assert sizes.setdefault(axis, length) == length, (name, axis)
+    assert set(measurement.units) == set(measurement.arrays)
+
+
+def test_ranks_that_count_energy_are_measured_on_request(arrays):
+    assert "energy_effective_rank" in arrays
+    without = dataclasses.replace(SMALL, energy_ranks=False)
+    assert "energy_effective_rank" not in rank_profile.run(without, device="cpu").arrays
+
+
+def test_commands_of_a_few_layers_give_the_record_of_one(arrays, tmp_path):
+    few = dataclasses.replace(SMALL, layers_per_command=2)
+    for left in (4, 2):
+        with pytest.raises(Unfinished, match=f"^{left} of 6 layers are left"):
+            rank_profile.run(few, device="cpu", scratch=tmp_path)
+    _same(rank_profile.run(few, device="cpu", scratch=tmp_path).arrays, arrays)
+    assert not list(tmp_path.glob("*stream*"))
+
+
+@pytest.mark.parametrize("keep_every", [0.0, 60.0])
+def test_a_run_that_is_killed_goes_on(arrays, tmp_path, monkeypatch, keep_every):
+    """Killed inside the fifth layer, once with the stream kept after the fourth, once without."""
+    monkeypatch.setattr(layer_passage, "KEEP_EVERY", keep_every)
+    measured = []
+
+    class Killed(LayerRecorder):
+        def __call__(self, name, tensor):
+            if name.endswith("key"):
+                measured.append(name)
+            if len(measured) == 5:
+                raise KeyboardInterrupt
+            super().__call__(name, tensor)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(rank_profile, "LayerRecorder", Killed)
+        with pytest.raises(KeyboardInterrupt):
+            rank_profile.run(SMALL, device="cpu", scratch=tmp_path)
+    assert bool(list(tmp_path.glob("*0003_frames_stream*"))) == (keep_every == 0)
+    _same(rank_profile.run(SMALL, device="cpu", scratch=tmp_path).arrays, arrays)
+
+
+def _same(found, expected):
+    assert set(found) == set(expected)
+    for name, array in expected.items():
+        np.testing.assert_array_equal(found[name], array, err_msg=name)
+
+
+def test_a_bar_is_told_of_every_layer(tmp_path):
+    steps = []
+    rank_profile.run(SMALL, device="cpu", progress=lambda *step: steps.append(step))
+    assert steps == [("orbit, layers", done, 6) for done in range(1, 7)]
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"frames": (1, 2)}, "frames must be at least 2, frame_chunk at least 1"),
+        ({"frame_chunk": 0}, "frame_chunk at least 1"),
+        ({"layers_per_command": -1}, "layers_per_command 0 measures all layers at once"),
+        ({"scene": "kitchen"}, "scene must be one of orbit, walk, got 'kitchen'"),
+        ({"storage": "float16"}, "storage must be one of"),
+        ({"spectrum_layers": (0, 3)}, "spectrum_layers must ascend from 0 to at most 2"),
+        ({"spectrum_layers": (1, 0)}, "spectrum_layers must ascend"),
+        ({"singular_values": 1}, "singular_values must be from 2 to 22"),
+        ({"singular_values": 23}, "singular_values must be from 2 to 22"),
+        ({"width": 33}, "multiple of the heads"),
+        ({"image_size": (28, 40)}, "multiples of the patch size"),
+    ],
+)
+def test_bad_settings_are_refused(settings, message):
+    with pytest.raises(ValueError, match=message):
+        dataclasses.replace(SMALL, **settings)
+
+
+def test_the_canary_has_finite_values():
+    values = rank_profile.canary_values(rank_profile.run(rank_profile.CANARY, device="cpu"))
+    assert {"entropy_deficit", "energy_effective_rank", "spread"} <= set(values)
+    assert np.isfinite(list(values.values())).all()
+
+
+def test_a_walk_is_another_scene(arrays):
+    walk = dataclasses.replace(SMALL, scene="walk")
+    found = rank_profile.run(walk, device="cpu").arrays
+    assert not np.allclose(found["row_entropy"], arrays["row_entropy"])
