@@ -33,7 +33,7 @@ class Box:
 
 BOXES = (
     Box("patch encoder", "PatchEncoder.residual_stream", (1.4, 1.55)),
-    Box("special tokens", "Aggregator._embed", (2.72, 1.55)),
+    Box("special tokens", "Aggregator.embed", (2.72, 1.55)),
     Box("frame attention", "Aggregator._mix_frames", (4.08, 2.1)),
     Box("global attention", "Aggregator._mix_scenes", (4.08, 1.0)),
     Box("camera head", "CameraHead._refine", (5.62, 2.6)),
