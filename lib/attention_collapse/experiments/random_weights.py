@@ -198,8 +198,7 @@ def _one_head(query: Tensor, key: Tensor) -> dict[str, np.ndarray]:
     }
     predicted = _closed_form(query, key)
     return {
-        name: np.asarray(torch.as_tensor(v).cpu())
-        for name, v in (measured | predicted).items()
+        name: np.asarray(torch.as_tensor(v).cpu()) for name, v in (measured | predicted).items()
     }
 
 
