@@ -9,6 +9,7 @@ import torch
 from jaxtyping import install_import_hook
 
 with install_import_hook("attention_collapse", "beartype.beartype"):
+    from attention_collapse.measure.attention_summary import summarise_attention
     from attention_collapse.measure.streaming import (
         PortableBackend,
         StreamedAttention,
@@ -42,7 +43,7 @@ def statistics(query, key, shards, layout=None):
     generator = torch.Generator().manual_seed(3)
     ranks = energy_ranks(attention, count=4, probes=8, generator=generator)
     found = {
-        "row_entropy": shards.concatenate(attention.row_entropy),
+        "entropy_of_rows": shards.concatenate(attention.row_entropy),
         "column_sums": attention.column_sums,
         "frobenius_squared": attention.frobenius_squared,
         "distance_from_rank_one": attention.distance_from_rank_one,
@@ -51,6 +52,7 @@ def statistics(query, key, shards, layout=None):
         "participation_ratio": ranks.participation_ratio,
         "effective_rank": ranks.effective_rank,
     }
+    found |= summarise_attention(attention)
     return found if layout is None else found | {"frame_mass": attention.frame_mass}
 
 

@@ -19,6 +19,18 @@ def runs():
     return [records.find("forward_cost", name).arrays for name in names]
 
 
+def test_the_runs_were_made_as_the_chapter_says(runs):
+    """Chunks of 32 frames, cuDNN, two passes each up to 200 frames and one beyond."""
+    designs = ("library", "compiled", "release"), ("library", "release"), ("library",)
+    passes = (2, 1, 1)
+    names = ("to_200_frames", "at_500_frames", "at_1000_frames")
+    for name, arrays, taking_part, repeats in zip(names, runs, designs, passes, strict=True):
+        record = records.find("forward_cost", name)
+        assert (record.config["frame_chunk"], record.config["prefer_cudnn"]) == (32, True)
+        assert tuple(arrays["designs"]) == taking_part
+        assert {timing.repeats for timing in record.timings.values()} == {repeats}
+
+
 @pytest.fixture
 def released():
     with torch.device("meta"):

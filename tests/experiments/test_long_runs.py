@@ -37,6 +37,13 @@ def test_a_picture_lies_beside_the_record_and_a_bar_is_drawn(tmp_path, capsys):
     assert picture.with_suffix(".json").exists()
 
 
+def test_a_run_needs_no_more_than_the_name_and_the_device(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["run", "rank_profile", "--device", "cpu", *SETTINGS]) == 0
+    (record,) = tmp_path.glob("measured/rank_profile/*.json")
+    assert str(record.relative_to(tmp_path)) in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -3,6 +3,7 @@ import dataclasses
 import pytest
 import torch
 
+from attention_collapse.experiments import provenance
 from attention_collapse.experiments.scratch import Memory, Scratch, open_store
 
 
@@ -41,12 +42,15 @@ def test_a_write_that_fails_leaves_what_was_there(tmp_path, monkeypatch):
     assert torch.equal(scratch.load("layer")["entropy"], torch.zeros(2))
 
 
-def test_a_folder_of_other_settings_is_refused(tmp_path):
+def test_a_folder_of_other_settings_is_refused(tmp_path, monkeypatch):
     open_store(Settings(), tmp_path, revision=1, device="cpu")
     open_store(Settings(layers_per_command=3), tmp_path, revision=1, device="cpu")
     assert [path.name for path in tmp_path.iterdir()] == ["settings.json"]
-    with pytest.raises(ValueError, match="device differ"):
-        open_store(Settings(), tmp_path, revision=1, device="cuda")
+    for fact, name in (("device_facts", "device"), ("source_digest", "source_digest")):
+        with monkeypatch.context() as other:
+            other.setattr(provenance, fact, lambda *_: "another")
+            with pytest.raises(ValueError, match=f"{name} differ"):
+                open_store(Settings(), tmp_path, revision=1, device="cpu")
     with pytest.raises(ValueError, match="revision differ"):
         open_store(Settings(), tmp_path, revision=2, device="cpu")
     with pytest.raises(ValueError, match="frames differ; name another folder"):

@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from attention_collapse.experiments import sharded_cost
+from attention_collapse.experiments import device_cost, sharded_cost
 from attention_collapse.experiments.attention_problem import clustered
 from attention_collapse.experiments.sharded_cost import STAGES, Config
 from attention_collapse.measure.attention_maps import attention_weights, row_entropy
 from attention_collapse.measure.spectrum import distance_from_rank_one
+from attention_collapse.measure.streaming.shards import SingleProcess
 from tolerances import STREAMED_DISTANCE, STREAMED_ENTROPY, STREAMED_PRODUCTS, STREAMED_SUMS
 
 # Five frames for two processes: one takes two and the other three.
@@ -16,8 +17,13 @@ SMALL = Config(frames=5, tokens_per_frame=7)
 
 
 @pytest.fixture(scope="module")
-def measurement():
-    return sharded_cost.run(SMALL, device="cpu")
+def said():
+    return []
+
+
+@pytest.fixture(scope="module")
+def measurement(said):
+    return sharded_cost.run(SMALL, device="cpu", report=said.append)
 
 
 def test_statistics_are_those_of_the_dense_matrix_for_any_number_of_processes(measurement):
@@ -37,10 +43,22 @@ def test_statistics_are_those_of_the_dense_matrix_for_any_number_of_processes(me
             np.testing.assert_allclose(found, values, rtol=tolerance, atol=tolerance)
 
 
-def test_efficiency_is_the_time_of_one_process_over_that_of_all(measurement):
+def test_every_process_runs_a_stage_equally_often_however_long_it_takes(monkeypatch):
+    clock = iter([0.0, 30.0, 40.0, 41.0, 50.0, 52.0])
+    monkeypatch.setattr(device_cost.time, "perf_counter", lambda: next(clock))
+    begun = []
+    taken = sharded_cost._timing(
+        lambda: begun.append(1), shards=SingleProcess(), repeats=3, device="cpu"
+    )
+    assert len(begun) == taken.repeats == 3
+    assert (taken.minimum, taken.median, taken.maximum) == (1.0, 2.0, 30.0)
+
+
+def test_efficiency_is_the_time_of_one_process_over_that_of_all(measurement, said):
     arrays = measurement.arrays
     one, two = arrays["seconds"].sum(-1)
     np.testing.assert_allclose(arrays["efficiency"], [1.0, one / (2 * two)])
+    assert [text.split()[-1] for text in said] == [f"{e:.3f}" for e in arrays["efficiency"]]
     assert arrays["seconds"][1, 0] == measurement.timings[f"{STAGES[0]}_2_processes"].median
 
 

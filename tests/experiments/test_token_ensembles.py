@@ -113,7 +113,9 @@ def test_a_flow_is_pre_norm_attention_with_the_scores_of_its_ensemble():
     flow = TokenFlow(ensemble, 0.25, torch.float64)
     stream = exact = ensemble.first(4)
     for layer in range(2):
-        stream = flow.step(stream, layer)
+        seen = {}
+        stream = flow.step(stream, layer, observe=seen.__setitem__)
+        assert torch.equal(seen[f"global.{layer:02d}.output"], stream[:1])
         directions = exact / exact.norm(dim=-1, keepdim=True)
         content = directions[..., 1:]
         scores = 6.0 * 10.0 * content @ content.mT

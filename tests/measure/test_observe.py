@@ -51,8 +51,9 @@ def images():
     )
 
 
-def test_a_recorder_measures_every_layer_of_our_network(network, images):
-    recorder, seen = LayerRecorder(layout=LAYOUT, layers={"global.00", "global.01"}), {}
+@pytest.mark.parametrize("layers", [None, {"global.00", "global.01"}])
+def test_a_recorder_measures_every_global_layer_of_our_network(network, images, layers):
+    recorder, seen = LayerRecorder(layout=LAYOUT, layers=layers), {}
     with torch.inference_mode():
         network(images, observe=recorder, keep=())
         network(images, observe=seen.__setitem__, keep=())

@@ -51,7 +51,12 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("experiment")
     run.add_argument("--what", default="default", help="name of this setting, for the file name")
     run.add_argument("--device", default="cpu", help="cpu, cuda or cuda:1")
-    run.add_argument("--out", type=Path, required=True, help="folder that receives the record")
+    run.add_argument(
+        "--out",
+        type=Path,
+        default=Path("measured"),
+        help="folder that receives the record (default: %(default)s)",
+    )
     run.add_argument("--scratch", type=Path, help="folder from which a long run goes on")
     run.add_argument(
         "--set",

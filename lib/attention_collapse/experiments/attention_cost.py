@@ -144,7 +144,7 @@ def make_problem(
     return AttentionProblem(
         query=query,
         key=key,
-        backend=choose_backend(query.device, dtype),
+        backend=choose_backend(query.device, dtype, config.dim),
         tokens_per_frame=config.tokens_per_frame,
         columns=torch.randn(shape, generator=generator, device=device),
         checked=torch.linspace(0, tokens - 1, min(config.checked, tokens), device=device).long(),

@@ -7,9 +7,10 @@ from functools import cached_property
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
-from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.nn.attention import sdpa_kernel
 from torch.nn.functional import scaled_dot_product_attention
 
+from attention_collapse.experiments import device_cost
 from attention_collapse.measure.streaming.backend import Backend, RowStatistics
 
 # Keys that every query attends to, as the first tokens of a trained network are.
@@ -19,9 +20,6 @@ _AMPLITUDE, _SINK_QUERY, _SINK_KEY = 0.75, 0.35, 3.0
 
 # Rows of attention that the plain route holds at a time.
 EAGER_ROWS = 4096
-
-# The kernels of attention from fastest to slowest where all can run.
-_KERNELS = [SDPBackend.CUDNN_ATTENTION, SDPBackend.FLASH_ATTENTION, SDPBackend.MATH]
 
 
 def clustered(
@@ -113,13 +111,12 @@ class AttentionProblem:
         weights = self._exact_columns()
         product = self.backend.apply(*inputs, self.columns)[:, spots]
         transposed = self.backend.apply_transposed(*inputs, self.columns)[:, spots]
-        mass = columns.frame_mass.double().sum(-1)
         return {
             "log_sum_exp": _largest(rows.log_sum_exp[:, spots] - exact.log_sum_exp),
             "entropy": _largest(rows.entropy[:, spots] - exact.entropy),
             "energy": _largest(rows.energy[:, spots] / exact.energy - 1),
             "column_sums": _largest(columns.sums[:, spots] / weights.sum(-1) - 1),
-            "frame_mass": _largest(mass / self.tokens_per_frame - 1),
+            "frame_mass": _largest(columns.frame_mass[:, -1] / self._exact_frame_mass() - 1),
             "apply": _distance(product, attention @ self.columns.double()),
             "apply_transposed": _distance(transposed, weights @ self.columns.double()),
         }
@@ -137,6 +134,15 @@ class AttentionProblem:
         scores = self._exact_scores(self.key, self.query)
         return (scores - self.rows.log_sum_exp.double()[:, None]).exp()
 
+    def _exact_frame_mass(self) -> Float[Tensor, "head key_frame"]:
+        """Mass of the queries of the last frame on each frame, in float64."""
+        last = self.query[:, -self.tokens_per_frame :].double() * self.query.shape[-1] ** -0.5
+        masses = []
+        for query, key in zip(last, self.key, strict=True):
+            weights = (query @ key.double().mT).softmax(-1)
+            masses.append(weights.sum(0).unflatten(0, (-1, self.tokens_per_frame)).sum(-1))
+        return torch.stack(masses)
+
     def _exact_scores(
         self, kept: Float[Tensor, "head token dim"], other: Float[Tensor, "head token dim"]
     ) -> Float[Tensor, "head spot token"]:
@@ -149,7 +155,7 @@ class AttentionProblem:
         query, key = self.query[None], self.key[None]
         if self.query.device.type != "cuda":
             return scaled_dot_product_attention(query, key, key)
-        with sdpa_kernel(_KERNELS, set_priority=True):
+        with sdpa_kernel(device_cost.ATTENTION_KERNELS, set_priority=True):
             return scaled_dot_product_attention(query, key, key)
 
     def _eager_entropy(self) -> Float[Tensor, "head token"]:

@@ -5,11 +5,19 @@ import time
 from collections.abc import Callable
 
 import torch
+from torch.nn.attention import SDPBackend
 
 from attention_collapse.records import Timing
 
 # An operation that takes longer is not repeated: warming up no longer matters.
 LONG_RUN = 20.0
+
+# The kernels of attention from fastest to slowest where all can run.
+ATTENTION_KERNELS = [
+    SDPBackend.CUDNN_ATTENTION,
+    SDPBackend.FLASH_ATTENTION,
+    SDPBackend.MATH,
+]
 
 
 def timing(operation: Callable[[], object], *, repeats: int, device: str) -> Timing:
@@ -25,21 +33,31 @@ def timing(operation: Callable[[], object], *, repeats: int, device: str) -> Tim
 
     Home section: *The phenomenon*.
     """
-    first = _seconds(operation, device)
+    first = seconds(operation, device)
     if first > LONG_RUN:
         return Timing(1, first, first, first)
-    runs = [_seconds(operation, device) for _ in range(repeats)]
+    runs = [seconds(operation, device) for _ in range(repeats)]
     return Timing(repeats, min(runs), statistics.median(runs), max(runs))
 
 
-def _seconds(operation: Callable[[], object], device: str) -> float:
+def seconds(operation: Callable[[], object], device: str) -> float:
+    """Seconds of one run of an operation, between two waits for the device.
+
+    What it returns is released after the clock stops.
+
+    Args:
+        operation: Runs the operation once.
+        device: The device to wait for.
+
+    Home section: *The phenomenon*.
+    """
     wait(device)
     start = time.perf_counter()
     result = operation()
     wait(device)
-    seconds = time.perf_counter() - start
+    taken = time.perf_counter() - start
     del result
-    return seconds
+    return taken
 
 
 def reset_peak(device: str) -> None:

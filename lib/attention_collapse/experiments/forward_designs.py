@@ -22,9 +22,6 @@ from attention_collapse.vggt import (
 STAGES = ("aggregator", "network")
 """Up to the streams of the aggregator, and up to cameras, depth and points."""
 
-# The kernels of attention from fastest to slowest where all can run.
-KERNELS = [SDPBackend.CUDNN_ATTENTION, SDPBackend.FLASH_ATTENTION, SDPBackend.MATH]
-
 StageCosts = Mapping[str, tuple[float, float]]
 """Seconds and bytes by stage."""
 
@@ -159,4 +156,6 @@ class Designs:
             hook.remove()
 
     def _kernels(self) -> AbstractContextManager:
-        return sdpa_kernel(KERNELS, set_priority=True) if self._prefer_cudnn else nullcontext()
+        if not self._prefer_cudnn:
+            return nullcontext()
+        return sdpa_kernel(device_cost.ATTENTION_KERNELS, set_priority=True)

@@ -10,6 +10,8 @@ from typing import Any
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from attention_collapse.experiments import provenance
+
 _SETTINGS, _ENDING = "settings.json", ".safetensors"
 
 
@@ -100,11 +102,16 @@ def open_store(config: Any, folder: Path | None, *, revision: int, device: str) 
 
     Raises:
         ValueError: if layers are counted out to commands that share no folder, or the folder
-            belongs to other settings.
+            belongs to other settings, another state of the code, or another machine.
 
     Home section: *A thousand frames*.
     """
-    settings = dataclasses.asdict(config) | {"revision": revision, "device": device}
+    settings = dataclasses.asdict(config) | {
+        "revision": revision,
+        "device": provenance.device_facts(device),
+        "versions": provenance.versions(),
+        "source_digest": provenance.source_digest(),
+    }
     layers = settings.pop("layers_per_command", 0)
     if folder is not None:
         return Scratch(folder, settings)

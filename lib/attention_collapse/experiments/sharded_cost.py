@@ -2,10 +2,13 @@
 
 Every number of processes measures the same attention in the same run. One process is the baseline:
 the efficiency of ``R`` processes is its time over ``R`` times theirs. Keys start out split as the
-queries are, so that what it takes to bring them together is part of the cost.
+queries are, so that what it takes to bring them together is part of the cost. Every process first
+takes each stage on the first frame of its share, so that compilation and connections are not
+counted.
 """
 
 import dataclasses
+import statistics
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
@@ -41,7 +44,7 @@ class Config:
         heads: attention heads.
         dim: their dimension.
         columns: columns of a product, all heads alike.
-        repeats: timed runs after the first.
+        repeats: timed runs of each stage.
         seed: seed of queries, keys and columns.
 
     Raises:
@@ -90,7 +93,7 @@ def run(config: Config, *, device: str, report: Report = silent) -> Measurement:
     Home section: *A thousand frames*.
     """
     _check_devices(config, device)
-    timings, statistics = [], []
+    timings, found = [], []
     for processes in config.processes:
         results = _launch(config, processes, torch.device(device).type)
         slowest = {
@@ -98,10 +101,20 @@ def run(config: Config, *, device: str, report: Report = silent) -> Measurement:
             for stage in STAGES
         }
         timings.append(slowest)
-        statistics.append(results[0][1])
+        found.append(results[0][1])
         seconds = ", ".join(f"{stage} {slowest[stage].median:.3g} s" for stage in STAGES)
-        report(f"{processes} processes: {seconds}")
-    return _measurement(config, timings, statistics, device)
+        efficiency = _efficiency(config.processes, timings)[-1]
+        report(f"{processes} processes: {seconds}, efficiency {efficiency:.3f}")
+    return _measurement(config, timings, found, device)
+
+
+def _efficiency(
+    processes: Sequence[int], timings: Sequence[Mapping[str, Timing]]
+) -> Float[np.ndarray, "process_count"]:
+    """Process seconds of the baseline over those of each number of processes so far."""
+    total = [sum(timing[stage].median for stage in STAGES) for timing in timings]
+    spent = np.array(processes[: len(total)]) * np.array(total)
+    return spent[0] / spent
 
 
 def _check_devices(config: Config, device: str) -> None:
@@ -136,6 +149,7 @@ def _measure_share(config: Config, device_type: str) -> _Result:
         rank, ranks = dist.get_rank(), dist.get_world_size()
         device = f"cuda:{rank}" if device_type == "cuda" else device_type
         query, key, columns = _share(config, device, rank, ranks)
+        _warm_up(config, shards, query, key, columns)
         clock = partial(_timing, shards=shards, repeats=config.repeats, device=device)
         timings = {"keys": clock(lambda: shards.concatenate(key))}
         whole = shards.concatenate(key)
@@ -146,6 +160,19 @@ def _measure_share(config: Config, device_type: str) -> _Result:
         product = attention.apply_transposed(columns)
         timings["apply_transposed"] = clock(lambda: attention.apply_transposed(columns))
         return timings, _statistics(attention, product)
+
+
+def _warm_up(
+    config: Config,
+    shards: Shards,
+    query: Float[Tensor, "head query dim"],
+    key: Float[Tensor, "head query dim"],
+    columns: Float[Tensor, "head query column"],
+) -> None:
+    """Every stage on one frame of each process."""
+    query, key, columns = (x[:, : config.tokens_per_frame] for x in (query, key, columns))
+    attention = StreamedAttention(query.clone(), shards.concatenate(key), shards=shards)
+    _statistics(attention, attention.apply_transposed(columns.clone()))
 
 
 def _share(
@@ -174,13 +201,15 @@ def _share(
 def _timing(
     operation: Callable[[], object], *, shards: Shards, repeats: int, device: str
 ) -> Timing:
-    """Seconds of an operation that all processes begin together."""
+    """Seconds of an operation that all processes begin together.
 
-    def together() -> object:
+    Each runs it equally often, whatever its own clock says: they wait for each other inside.
+    """
+    runs = []
+    for _ in range(repeats):
         shards.sum(torch.zeros(1, device=device))
-        return operation()
-
-    return device_cost.timing(together, repeats=repeats, device=device)
+        runs.append(device_cost.seconds(operation, device))
+    return Timing(repeats, min(runs), statistics.median(runs), max(runs))
 
 
 def _statistics(
@@ -199,16 +228,15 @@ def _statistics(
 def _measurement(
     config: Config,
     timings: Sequence[Mapping[str, Timing]],
-    statistics: Sequence[Mapping[str, np.ndarray]],
+    found: Sequence[Mapping[str, np.ndarray]],
     device: str,
 ) -> Measurement:
     seconds = np.array([[timing[stage].median for stage in STAGES] for timing in timings])
-    processes, total = np.array(config.processes), seconds.sum(-1)
     arrays = {
-        "processes": processes,
+        "processes": np.array(config.processes),
         "stages": np.array(STAGES),
         "seconds": seconds,
-        "efficiency": processes[0] * total[0] / (processes * total),
+        "efficiency": _efficiency(config.processes, timings),
         "tokens": np.array(config.frames * config.tokens_per_frame),
     }
     axes = {
@@ -218,8 +246,8 @@ def _measurement(
         "efficiency": ("process_count",),
         "tokens": (),
     }
-    for name in statistics[0]:
-        arrays[name] = np.stack([found[name] for found in statistics])
+    for name in found[0]:
+        arrays[name] = np.stack([each[name] for each in found])
         axes[name] = ("process_count", "head")
     units = {"processes": "1", "seconds": "s", "tokens": "token", "row_entropy": "nat"}
     dtype = str(compute_dtype(device)).removeprefix("torch.")

@@ -45,8 +45,8 @@ class TokenFlow:
         Args:
             stream: The tokens before it.
             layer: Counted from 0; all are alike.
-            observe: Shown queries and keys, and as ``output`` the directions of the first head
-                before the layer: those that its attention is between.
+            observe: Shown queries and keys, and as ``output`` the tokens of the first head after
+                the layer, as a network shows its residual stream.
         """
         directions = stream / stream.norm(dim=-1, keepdim=True)
         start = self._starting_norm
@@ -56,9 +56,11 @@ class TokenFlow:
         if observe is not None:
             observe(f"global.{layer:02d}.attention.query", query)
             observe(f"global.{layer:02d}.attention.key", key)
-            observe(f"global.{layer:02d}.output", directions[:1])
         mixed = StreamedAttention(query, key).apply(directions)
-        return stream + self.step_size * start * mixed.to(stream.dtype)
+        stream = stream + self.step_size * start * mixed.to(stream.dtype)
+        if observe is not None:
+            observe(f"global.{layer:02d}.output", stream[:1])
+        return stream
 
     @property
     def _starting_norm(self) -> float:

@@ -21,10 +21,10 @@ Summary = dict[str, Float64[Tensor, "..."]]
 """Statistics by name, in float64 on the CPU; the first axis of those of a head is the heads'."""
 
 
-def summarise_attention(attention: StreamedAttention, *, frames: int = 1) -> Summary:
+def summarise_attention(attention: StreamedAttention) -> Summary:
     r"""Entropy, norms and column masses of every head, and where they fall among the frames.
 
-    For :math:`N` keys and the mean row :math:`\pi = \tfrac1N A^\top \mathbf 1`:
+    For :math:`N` keys and the mean row :math:`\pi`, over the queries of all processes:
 
     - ``row_entropy``, mean of :math:`H_i`, and ``row_entropy_quantiles`` at ``QUANTILES``, nats;
     - ``entropy_deficit``, :math:`\ln N` less that mean, nats;
@@ -32,20 +32,16 @@ def summarise_attention(attention: StreamedAttention, *, frames: int = 1) -> Sum
       entropy, and equal to it where all rows are alike, be they uniform or on a sink;
     - ``largest_column``, :math:`\max_j \pi_j`: near one where one sink takes all mass;
     - ``frobenius_squared`` and ``distance_from_rank_one``, as in ``StreamedAttention``;
-    - with two frames or more, ``reference_mass``, the mean mass that a token of another frame puts
-      on the first, and ``own_frame_mass``, that a token puts on its own frame. Both are
+    - with a layout of two frames or more, ``reference_mass``, the mean mass that a token of another
+      frame puts on the first, and ``own_frame_mass``, that a token puts on its own frame. Both are
       :math:`1/S` where the mass is even over :math:`S` frames.
 
     Args:
-        attention: The heads of one layer, with a layout if there is more than one frame.
-        frames: Number of frames of its layout.
-
-    Raises:
-        ValueError: If there are several frames and ``attention`` has no layout.
+        attention: The heads of one layer.
 
     Home section: *Measuring collapse*.
     """
-    entropy = attention.row_entropy.double()
+    entropy = attention.shards.concatenate(attention.row_entropy.double())
     mean_row = attention.column_sums / attention.query_count
     summary = {
         "row_entropy": entropy.mean(-1),
@@ -56,7 +52,7 @@ def summarise_attention(attention: StreamedAttention, *, frames: int = 1) -> Sum
         "frobenius_squared": attention.frobenius_squared,
         "distance_from_rank_one": attention.distance_from_rank_one,
     }
-    if frames > 1:
+    if attention.layout is not None and attention.layout.frames > 1:
         mass = attention.frame_mass
         summary["reference_mass"] = mass[:, 1:, 0].mean(-1)
         summary["own_frame_mass"] = mass.diagonal(dim1=-2, dim2=-1).mean(-1)

@@ -59,7 +59,8 @@ class LayerRecorder:
 
     Args:
         layout: Where the tokens sit, for the mass among frames; ``None`` leaves frames out.
-        layers: Layers to record; ``None`` for all that are reported.
+        layers: Layers to record; ``None`` for all that are reported or, with a layout, all whose
+            attention is over its tokens: blocks that look at one frame at a time pass by.
         spectra: Whose spectrum to measure; ``None`` for none.
         backend: What computes; ``None`` for the choice of ``choose_backend``.
         report: Told after each head of a pass.
@@ -89,9 +90,9 @@ class LayerRecorder:
             ValueError: If keys arrive that are not those of the queries before them.
         """
         tensor = tensor.detach()
-        if name.endswith(QUERY) and self._wanted(layer := name.removesuffix(QUERY)):
+        if name.endswith(QUERY) and self._wanted(layer := name.removesuffix(QUERY), tensor):
             self._query = layer, tensor
-        elif name.endswith(KEY) and self._wanted(layer := name.removesuffix(KEY)):
+        elif name.endswith(KEY) and self._wanted(layer := name.removesuffix(KEY), tensor):
             self._measure_attention(layer, self._take_query(layer), tensor)
         elif name.removesuffix(OUTPUT) in self.statistics:
             geometry = token_geometry(tensor.flatten(0, -2))
@@ -99,8 +100,10 @@ class LayerRecorder:
                 number = torch.tensor(value, dtype=torch.float64)
                 self.statistics[name.removesuffix(OUTPUT)][measure] = number
 
-    def _wanted(self, layer: str) -> bool:
-        return self._layers is None or layer in self._layers
+    def _wanted(self, layer: str, tensor: Float[Tensor, "*batch token dim"]) -> bool:
+        if self._layers is not None:
+            return layer in self._layers
+        return self._layout is None or tensor.shape[-2] == self._layout.count
 
     def _take_query(self, layer: str) -> Tensor:
         if self._query is None or self._query[0] != layer:
@@ -117,8 +120,7 @@ class LayerRecorder:
         attention = StreamedAttention(
             query, key, backend=self._backend, layout=self._layout, report=self._report
         )
-        frames = 1 if self._layout is None else self._layout.frames
-        summary = summarise_attention(attention, frames=frames) | summarise_scores(query, key)
+        summary = summarise_attention(attention) | summarise_scores(query, key)
         spectra = self._spectra
         if spectra is not None and (spectra.layers is None or layer in spectra.layers):
             # Any whole number that depends on the layer alone, however many were measured before.

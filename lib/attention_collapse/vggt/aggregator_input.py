@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from attention_collapse.tokens import TokenLayout
+from attention_collapse.vggt.chunks import check_query_chunk
 from attention_collapse.vggt.config import AggregatorConfig
 
 # Pixels may leave [0, 1] by this much: the rounding of a resize or of a short number format.
@@ -97,7 +98,4 @@ def check_chunks(frame_chunk: int | None, query_chunk: int | None) -> None:
             f"frame_chunk must be at least 1 frame, got {frame_chunk}; "
             "pass None for all frames at once"
         )
-    if query_chunk is not None and query_chunk < 1:
-        raise ValueError(
-            f"query_chunk must be at least 1 query, got {query_chunk}; pass None for all at once"
-        )
+    check_query_chunk(query_chunk)

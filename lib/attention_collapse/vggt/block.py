@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from attention_collapse.vggt.attention import NORM_EPSILON, Attention
-from attention_collapse.vggt.chunks import in_chunks, several_in_chunks
+from attention_collapse.vggt.chunks import check_query_chunk, in_chunks, several_in_chunks
 from attention_collapse.vggt.initialisation import linear
 from attention_collapse.vggt.observation import Observe, scoped
 from attention_collapse.vggt.reduction import Heads, Reduce
@@ -192,10 +192,7 @@ def _check_chunks(
             f"token_chunk must be a positive multiple of {step}, the tokens of the rotary table, "
             f"got {token_chunk}; pass whole frames, or None for all tokens at once"
         )
-    if query_chunk is not None and query_chunk < 1:
-        raise ValueError(
-            f"query_chunk must be at least 1 query, got {query_chunk}; pass None for all at once"
-        )
+    check_query_chunk(query_chunk)
 
 
 def hidden_width(width: int, mlp_ratio: float) -> int:

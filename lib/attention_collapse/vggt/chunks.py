@@ -6,6 +6,20 @@ import torch
 from torch import Tensor
 
 
+def check_query_chunk(query_chunk: int | None) -> None:
+    """Refuse a number of queries at a time below 1.
+
+    Raises:
+        ValueError: ``query_chunk`` is below 1.
+
+    Home section: *Notation*.
+    """
+    if query_chunk is not None and query_chunk < 1:
+        raise ValueError(
+            f"query_chunk must be at least 1 query, got {query_chunk}; pass None for all at once"
+        )
+
+
 def in_chunks(
     compute: Callable[..., Tensor], *tensors: Tensor, chunk: int | None, dim: int
 ) -> Tensor:

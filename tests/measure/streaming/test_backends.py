@@ -80,26 +80,32 @@ def with_device(monkeypatch, *, capability, triton):
 
 def test_ampere_and_later_take_triton(monkeypatch):
     with_device(monkeypatch, capability=(8, 0), triton=True)
-    assert choose_backend(CUDA, torch.bfloat16).name == "triton"
-    assert choose_backend(CUDA, torch.float64).name == "portable"
-    assert choose_backend(CUDA, torch.bfloat16, name="portable").name == "portable"
-    assert choose_backend(torch.device("cpu"), torch.bfloat16).name == "portable"
+    assert choose_backend(CUDA, torch.bfloat16, 64).name == "triton"
+    assert choose_backend(CUDA, torch.float64, 64).name == "portable"
+    assert choose_backend(CUDA, torch.bfloat16, 64, name="portable").name == "portable"
+    assert choose_backend(torch.device("cpu"), torch.bfloat16, 64).name == "portable"
+
+
+def test_dimensions_without_tiles_take_the_portable(monkeypatch):
+    with_device(monkeypatch, capability=(9, 0), triton=True)
+    chosen = {dim: choose_backend(CUDA, torch.bfloat16, dim).name for dim in (64, 72, 8)}
+    assert chosen == {64: "triton", 72: "portable", 8: "portable"}
 
 
 @pytest.mark.parametrize(("capability", "triton"), [((7, 5), True), ((9, 0), False)])
 def test_older_devices_and_those_without_triton_take_the_portable(monkeypatch, capability, triton):
     with_device(monkeypatch, capability=capability, triton=triton)
-    assert choose_backend(CUDA, torch.float16).name == "portable"
+    assert choose_backend(CUDA, torch.float16, 64).name == "portable"
 
 
 def test_a_name_overrides_the_choice(monkeypatch):
     with_device(monkeypatch, capability=(7, 5), triton=True)
-    assert choose_backend(CUDA, torch.float16, name="triton").name == "triton"
-    assert choose_backend(CUDA, torch.float16, name="dense").name == "dense"
+    assert choose_backend(CUDA, torch.float16, 64, name="triton").name == "triton"
+    assert choose_backend(CUDA, torch.float16, 64, name="dense").name == "dense"
 
 
 def test_names_that_cannot_be_had_are_refused():
     with pytest.raises(ValueError, match="one of dense, portable, triton; got 'fast'"):
-        choose_backend(CUDA, torch.float16, name="fast")
+        choose_backend(CUDA, torch.float16, 64, name="fast")
     with pytest.raises(ValueError, match="needs a CUDA device.*got device cpu"):
-        choose_backend(torch.device("cpu"), torch.float32, name="triton")
+        choose_backend(torch.device("cpu"), torch.float32, 64, name="triton")

@@ -16,13 +16,13 @@ from attention_collapse.measure.kernels.products import (
 from attention_collapse.measure.kernels.row_statistics import row_statistics
 from attention_collapse.measure.kernels.tiles import ALIGNMENT, CHUNK, TILES, Tiles
 from attention_collapse.measure.streaming.backend import ColumnStatistics, RowStatistics
+from attention_collapse.measure.streaming.choice import TRITON_DIMENSIONS
 from attention_collapse.measure.streaming.frame_shape import require_whole_frames
 
 STORAGE = (torch.bfloat16, torch.float16)
-DIMENSIONS = (16, 32, 64, 128)
 
-# Tile coordinates are 32-bit row numbers over all heads.
-MOST_ROWS = 2**31
+# Tile coordinates and the place of a third number a row are 32-bit, over all heads.
+MOST_ROWS = 2**30
 
 
 @dataclass(frozen=True)
@@ -140,10 +140,10 @@ class TritonBackend:
 def _require_sizes(
     query: Float[Tensor, "head query dim"], key: Float[Tensor, "head key dim"]
 ) -> None:
-    if query.shape[-1] not in DIMENSIONS:
+    if query.shape[-1] not in TRITON_DIMENSIONS:
         raise ValueError(
-            f"the dimension of a head must be one of {DIMENSIONS}, got {query.shape[-1]}: pad "
-            "queries and keys with zeros and rescale the queries, or use the portable backend"
+            f"the dimension of a head must be one of {TRITON_DIMENSIONS}, got {query.shape[-1]}: "
+            "pad queries and keys with zeros and rescale the queries, or use the portable backend"
         )
     heads, rows = query.shape[0], max(query.shape[1], key.shape[1])
     if not min(query.shape[1], key.shape[1]) or heads * rows >= MOST_ROWS:

@@ -59,12 +59,12 @@ class StreamedAttention:
         _require_heads(query, key)
         self.query = query
         self.key = key
-        self.backend = backend or choose_backend(query.device, query.dtype)
+        self.backend = backend or choose_backend(query.device, query.dtype, query.shape[-1])
         self.shards = shards or SingleProcess()
         self.report = report
         count = query.new_tensor(query.shape[1], dtype=torch.float64)
         self.query_count = int(self.shards.sum(count))
-        self._layout = layout
+        self.layout = layout
         if layout is not None:
             self._require_layout(layout)
 
@@ -83,7 +83,7 @@ class StreamedAttention:
     @cached_property
     def columns(self) -> ColumnStatistics:
         """Column sums over all queries and, with a layout, the mass of this process's frames."""
-        tokens = None if self._layout is None else self._layout.per_frame
+        tokens = None if self.layout is None else self.layout.per_frame
         log_sum_exp = self.rows.log_sum_exp
         own = self._by_heads(
             "columns",
@@ -137,12 +137,12 @@ class StreamedAttention:
         Raises:
             ValueError: If no layout was given.
         """
-        if self._layout is None:
+        if self.layout is None:
             raise ValueError(
                 "mass from frame to frame needs the layout of the tokens; got none: pass "
                 "StreamedAttention(..., layout=...)."
             )
-        return self.shards.concatenate(self.columns.frame_mass.double()) / self._layout.per_frame
+        return self.shards.concatenate(self.columns.frame_mass.double()) / self.layout.per_frame
 
     @property
     def reference_mass(self) -> Float64[Tensor, "head frame"]:

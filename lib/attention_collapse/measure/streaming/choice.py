@@ -11,18 +11,24 @@ from attention_collapse.measure.streaming.portable import PortableBackend
 NAMES = ("dense", "portable", "triton")
 # Capability of the Ampere class, the first with bfloat16 tensor cores.
 TRITON_CAPABILITY = (8, 0)
+# Dimensions of a head that its tiles are made for.
+TRITON_DIMENSIONS = (16, 32, 64, 128)
 
 
-def choose_backend(device: torch.device, dtype: torch.dtype, *, name: str | None = None) -> Backend:
+def choose_backend(
+    device: torch.device, dtype: torch.dtype, dim: int, *, name: str | None = None
+) -> Backend:
     """The fastest backend that a device can run, or the one that is named.
 
-    The Triton backend is chosen for queries of 16 bits on CUDA devices of capability 8.0 and
+    The Triton backend is chosen for queries of 16 bits and of one
+    of ``TRITON_DIMENSIONS`` on CUDA devices of capability 8.0 and
     above where Triton is installed, and the portable one otherwise; the latter computes in float64
     if the queries are float64.
 
     Args:
         device: Where queries and keys are.
         dtype: Their type.
+        dim: Their dimension.
         name: ``"dense"``, ``"portable"`` or ``"triton"`` overrides the choice.
 
     Raises:
@@ -32,7 +38,7 @@ def choose_backend(device: torch.device, dtype: torch.dtype, *, name: str | None
     """
     if name not in (None, *NAMES):
         raise ValueError(f"backend must be one of {', '.join(NAMES)}; got {name!r}")
-    name = name or ("triton" if _suits_triton(device, dtype) else "portable")
+    name = name or ("triton" if _suits_triton(device, dtype, dim) else "portable")
     if name == "dense":
         return DenseBackend()
     if name == "portable":
@@ -53,10 +59,11 @@ def _triton_backend() -> Backend:
     return TritonBackend()
 
 
-def _suits_triton(device: torch.device, dtype: torch.dtype) -> bool:
+def _suits_triton(device: torch.device, dtype: torch.dtype, dim: int) -> bool:
     return (
         device.type == "cuda"
         and dtype in (torch.float16, torch.bfloat16)
+        and dim in TRITON_DIMENSIONS
         and torch.cuda.get_device_capability(device) >= TRITON_CAPABILITY
         and find_spec("triton") is not None
     )

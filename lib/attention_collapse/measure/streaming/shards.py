@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 TIMEOUT = timedelta(minutes=10)
-"""How long a process waits for the others; ten times the longest pass of one head."""
+"""How long a process waits for the others; a pass over all heads lies between two exchanges."""
 
 
 @runtime_checkable
