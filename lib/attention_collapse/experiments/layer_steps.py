@@ -1,7 +1,5 @@
 """An aggregator taken one layer at a time, so that a run can stop between two of them."""
 
-from functools import partial
-
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -13,7 +11,6 @@ from attention_collapse.vggt import (
     Observe,
     cast_linear_weights,
 )
-from attention_collapse.vggt.chunks import in_chunks
 from attention_collapse.vggt.observation import scoped
 
 STORAGE = ("float64", "float32", "bfloat16")
@@ -104,8 +101,8 @@ class LayerSteps:
             layer: Counted from 0.
             observe: Called with the points of ``global.07`` and the like.
         """
-        frame_block = partial(self._network.frame_blocks[layer], rotary=self._rotary)
-        stream = in_chunks(frame_block, stream, chunk=self._frame_chunk, dim=0)
+        frame_block = self._network.frame_blocks[layer]
+        stream = frame_block.by_batch(stream, rotary=self._rotary, chunk=self._frame_chunk)
         mixed = self._network.global_blocks[layer](
             stream.flatten(0, 1)[None],
             rotary=self._rotary,

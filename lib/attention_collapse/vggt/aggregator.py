@@ -218,9 +218,10 @@ class Aggregator(nn.Module):
         shared: _Pass,
         watch: Observe | None,
     ) -> Float[Tensor, "image token width"]:
-        block = partial(self.frame_blocks[layer], rotary=shared.rotary, observe=watch)
-        chunk = shared.frame_chunk if watch is None else None
-        return in_chunks(block, tokens.flatten(0, 1), chunk=chunk, dim=0)
+        block, images = self.frame_blocks[layer], tokens.flatten(0, 1)
+        if watch is None:
+            return block.by_batch(images, rotary=shared.rotary, chunk=shared.frame_chunk)
+        return block(images, rotary=shared.rotary, observe=watch)
 
     def _mix_scenes(
         self,

@@ -118,14 +118,34 @@ class Attention(nn.Module):
         return output
 
     def heads_of(
-        self, x: Float[Tensor, "batch token width"], *, rotary: RotaryTable | None = None
+        self,
+        x: Float[Tensor, "batch token width"],
+        *,
+        rotary: RotaryTable | None = None,
+        out: Heads | None = None,
     ) -> Heads:
-        """Query, key and value of every token, as they enter the softmax; as in ``forward``."""
+        """Query, key and value of every token, as they enter the softmax; as in ``forward``.
+
+        Args:
+            x: As in ``forward``.
+            rotary: As in ``forward``.
+            out: Where to write them, in the type of the linear weights; ``None`` makes new ones.
+        """
         projected = self.qkv(x.to(self.qkv.weight.dtype))
         parts = projected.unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4).unbind(0)
         norms = (self.q_norm, self.k_norm, None)
         placed = [_place(part, norm, rotary) for part, norm in zip(parts, norms, strict=True)]
-        return Heads(*placed)
+        if out is None:
+            return Heads(*(tensor.to(projected.dtype) for tensor in placed))
+        for whole, tensor in zip(out, placed, strict=True):
+            whole.copy_(tensor)
+        return out
+
+    def empty_heads(self, x: Float[Tensor, "batch token width"]) -> Heads:
+        """Room for query, key and value of every token, for ``heads_of`` to fill."""
+        batch, tokens, width = x.shape
+        shape = (batch, self.heads, tokens, width // self.heads)
+        return Heads(*(x.new_empty(shape, dtype=self.qkv.weight.dtype) for _ in Heads._fields))
 
     def mix(
         self,
@@ -157,11 +177,9 @@ class Attention(nn.Module):
 def _place(
     part: Float[Tensor, "batch head token dim"], norm: nn.Module | None, rotary: RotaryTable | None
 ) -> Float[Tensor, "batch head token dim"]:
-    """The queries or keys after norm and rotation, in the type they came in; values as they are."""
+    """The queries or keys after norm and rotation, in the type of the norm; values as they are."""
     if norm is None:
         return part
     wide = part.to(norm.weight.dtype) if isinstance(norm, nn.LayerNorm) else part
     placed = norm(wide)
-    if rotary is not None:
-        placed = rotate(placed, rotary)
-    return placed.to(part.dtype)
+    return placed if rotary is None else rotate(placed, rotary)

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from attention_collapse.vggt.attention import NORM_EPSILON, Attention
-from attention_collapse.vggt.chunks import check_query_chunk, in_chunks, several_in_chunks
+from attention_collapse.vggt.chunks import check_query_chunk, in_chunks, write_in_chunks
 from attention_collapse.vggt.initialisation import linear
 from attention_collapse.vggt.observation import Observe, scoped
 from attention_collapse.vggt.reduction import Heads, Reduce
@@ -137,7 +137,8 @@ class Block(nn.Module):
             token_chunk: Tokens at a time that pass through the norms, the linear maps and the MLP;
                 a multiple of the rotary table's tokens. It bounds the memory, and the result is
                 the same up to rounding. An observer and a reducer are given whole tensors: only
-                the MLP is cut then. ``None`` takes all tokens at once.
+                the MLP is cut then. Nothing is cut where gradients are kept, which hold it all
+                anyway. ``None`` takes all tokens at once.
             query_chunk: Queries at a time in the softmax, with all keys, where no observer and no
                 reducer looks; ``None`` takes all at once.
 
@@ -147,40 +148,85 @@ class Block(nn.Module):
         """
         _check_chunks(token_chunk, query_chunk, rotary)
         if observe is None and reduce is None:
-            x = self._in_chunks(x, rotary, token_chunk, query_chunk)
-        else:
-            watch = scoped(observe, "attention")
-            x = x + self.ls1(self.attn(self.norm1(x), rotary=rotary, observe=watch, reduce=reduce))
-            x = in_chunks(self._add_mlp, x, chunk=token_chunk, dim=1)
+            return self._by_tokens(x, rotary, token_chunk, query_chunk)
+        watch = scoped(observe, "attention")
+        x = x + self.ls1(self.attn(self.norm1(x), rotary=rotary, observe=watch, reduce=reduce))
+        x = in_chunks(self._add_mlp, x, chunk=token_chunk, dim=1)
         if observe is not None:
             observe("output", x)
         return x
 
-    def prepare(self, x: Float[Tensor, "batch token width"], rotary: RotaryTable | None) -> Heads:
-        """Query, key and value of every token: what comes before the softmax."""
-        return self.attn.heads_of(self.norm1(x), rotary=rotary)
-
-    def advance(
-        self, x: Float[Tensor, "batch token width"], mixed: Float[Tensor, "batch token width"]
+    def by_batch(
+        self,
+        x: Float[Tensor, "batch token width"],
+        *,
+        rotary: RotaryTable | None = None,
+        chunk: int | None = None,
     ) -> Float[Tensor, "batch token width"]:
-        """The residual stream after the block, from the mixtures: what comes after the softmax."""
-        return self._add_mlp(x + self.ls1(self.attn.proj(mixed)))
+        """As ``forward``, at most ``chunk`` batch entries at a time; ``None`` takes all at once."""
+        step = partial(self._step, rotary=rotary)
+        if self._has_gradients(x) or chunk is None or chunk >= len(x):
+            return in_chunks(step, x, chunk=chunk, dim=0)
+        places = torch.empty_like(x)
+        return write_in_chunks(step, x, places=places, chunk=chunk, dim=0, place_dim=0)
 
-    def _in_chunks(
+    def prepare(
         self,
         x: Float[Tensor, "batch token width"],
         rotary: RotaryTable | None,
-        token_chunk: int | None,
+        out: Heads | None = None,
+    ) -> Heads:
+        """Query, key and value of every token: what comes before the softmax."""
+        return self.attn.heads_of(self.norm1(x), rotary=rotary, out=out)
+
+    def advance(
+        self,
+        x: Float[Tensor, "batch token width"],
+        mixed: Float[Tensor, "batch token width"],
+        out: Float[Tensor, "batch token width"] | None = None,
+    ) -> Float[Tensor, "batch token width"]:
+        """The residual stream after the block, from the mixtures: what comes after the softmax."""
+        return self._add_mlp(x + self.ls1(self.attn.proj(mixed)), out)
+
+    def _step(
+        self,
+        x: Float[Tensor, "batch token width"],
+        *,
+        rotary: RotaryTable | None,
+        query_chunk: int | None = None,
+        out: Float[Tensor, "batch token width"] | None = None,
+    ) -> Float[Tensor, "batch token width"]:
+        mixed = self.attn.mix(self.prepare(x, rotary), query_chunk=query_chunk)
+        return self.advance(x, mixed, out)
+
+    def _by_tokens(
+        self,
+        x: Float[Tensor, "batch token width"],
+        rotary: RotaryTable | None,
+        chunk: int | None,
         query_chunk: int | None,
     ) -> Float[Tensor, "batch token width"]:
-        prepare = partial(self.prepare, rotary=rotary)
-        heads = Heads(*several_in_chunks(prepare, x, chunk=token_chunk, dim=1, result_dim=2))
+        if self._has_gradients(x) or chunk is None or chunk >= x.shape[1]:
+            return self._step(x, rotary=rotary, query_chunk=query_chunk)
+        cut = {"chunk": chunk, "dim": 1}
+        prepare, places = partial(self.prepare, rotary=rotary), self.attn.empty_heads(x)
+        heads = write_in_chunks(prepare, x, places=places, place_dim=2, **cut)
         mixed = self.attn.mix(heads, query_chunk=query_chunk)
-        del heads
-        return in_chunks(self.advance, x, mixed, chunk=token_chunk, dim=1)
+        del heads, places
+        return write_in_chunks(
+            self.advance, x, mixed, places=torch.empty_like(x), place_dim=1, **cut
+        )
 
-    def _add_mlp(self, x: Float[Tensor, "batch token width"]) -> Float[Tensor, "batch token width"]:
-        return x + self.ls2(self.mlp(self.norm2(x)))
+    def _has_gradients(self, x: Float[Tensor, "batch token width"]) -> bool:
+        tensors = (x, *self.parameters())
+        return torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
+
+    def _add_mlp(
+        self,
+        x: Float[Tensor, "batch token width"],
+        out: Float[Tensor, "batch token width"] | None = None,
+    ) -> Float[Tensor, "batch token width"]:
+        return torch.add(x, self.ls2(self.mlp(self.norm2(x))), out=out)
 
 
 def _check_chunks(

@@ -1,9 +1,12 @@
 """Work done a few tokens at a time, where the result does not depend on it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
 
 import torch
 from torch import Tensor
+
+Results = TypeVar("Results", Tensor, tuple[Tensor, ...])
 
 
 def check_query_chunk(query_chunk: int | None) -> None:
@@ -36,51 +39,57 @@ def in_chunks(
 
     Home section: *Notation*.
     """
-
-    def alone(*parts: Tensor) -> tuple[Tensor]:
-        return (compute(*parts),)
-
-    return several_in_chunks(alone, *tensors, chunk=chunk, dim=dim, result_dim=dim)[0]
-
-
-def several_in_chunks(
-    compute: Callable[..., tuple[Tensor, ...]],
-    *tensors: Tensor,
-    chunk: int | None,
-    dim: int,
-    result_dim: int,
-) -> tuple[Tensor, ...]:
-    """As ``in_chunks``, for several results.
-
-    Args:
-        compute: Keeps the number of entries in every result.
-        tensors: As in ``in_chunks``.
-        chunk: As in ``in_chunks``.
-        dim: The axis to cut.
-        result_dim: Where that axis is in every result.
-
-    Home section: *Notation*.
-    """
     count = tensors[0].shape[dim]
     if chunk is None or count <= chunk:
         return compute(*tensors)
-    cuts = zip(*(tensor.split(chunk, dim) for tensor in tensors), strict=True)
-    parts = (compute(*cut) for cut in cuts)
+    parts = (compute(*cut) for cut in _cuts(tensors, chunk, dim))
     if torch.is_grad_enabled():
-        return tuple(torch.cat(part, result_dim) for part in zip(*parts, strict=True))
-    return _joined(parts, count, result_dim)
+        return torch.cat(tuple(parts), dim)
+    return _joined(parts, count, dim)
 
 
-def _joined(parts: Iterator[tuple[Tensor, ...]], count: int, dim: int) -> tuple[Tensor, ...]:
+def write_in_chunks(
+    compute: Callable[..., Results],
+    *tensors: Tensor,
+    places: Results,
+    chunk: int,
+    dim: int,
+    place_dim: int,
+) -> Results:
+    """As ``in_chunks``, each part of the results written into its place by ``compute`` itself.
+
+    It saves the copy that joins the parts, and knows no gradients.
+
+    Args:
+        compute: Takes a part of every tensor, and as ``out`` that part of ``places`` to fill.
+        tensors: As in ``in_chunks``.
+        places: Where the results go: one tensor, or a named tuple of several.
+        chunk: Entries at a time.
+        dim: The axis to cut.
+        place_dim: Where that axis is in every result.
+
+    Home section: *Notation*.
+    """
+    whole = (places,) if isinstance(places, Tensor) else places
+    cuts = zip(_cuts(tensors, chunk, dim), _cuts(whole, chunk, place_dim), strict=True)
+    for cut, out in cuts:
+        compute(*cut, out=out[0] if isinstance(places, Tensor) else type(places)(*out))
+    return places
+
+
+def _cuts(tensors: Sequence[Tensor], chunk: int, dim: int) -> Iterator[tuple[Tensor, ...]]:
+    return zip(*(tensor.split(chunk, dim) for tensor in tensors), strict=True)
+
+
+def _joined(parts: Iterator[Tensor], count: int, dim: int) -> Tensor:
     """The parts end to end, each copied into its place as it comes: none waits for the others."""
-    wholes, filled = (), 0
+    whole, filled = None, 0
     for part in parts:
-        wholes = wholes or tuple(_empty(tensor, count, dim) for tensor in part)
-        size = part[0].shape[dim]
-        for whole, tensor in zip(wholes, part, strict=True):
-            whole.narrow(dim, filled, size).copy_(tensor)
+        whole = _empty(part, count, dim) if whole is None else whole
+        size = part.shape[dim]
+        whole.narrow(dim, filled, size).copy_(part)
         filled += size
-    return wholes
+    return whole
 
 
 def _empty(part: Tensor, count: int, dim: int) -> Tensor:
