@@ -12,7 +12,8 @@ from attention_collapse.vggt import (
 )
 from tolerances import BFLOAT16_NETWORK
 
-pytestmark = pytest.mark.gpu
+# On loading, the compiler calls functions that torch itself will remove.
+pytestmark = [pytest.mark.gpu, pytest.mark.filterwarnings("ignore::DeprecationWarning")]
 if not torch.cuda.is_available():
     pytest.skip("needs a CUDA device", allow_module_level=True)
 

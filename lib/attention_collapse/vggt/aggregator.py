@@ -15,7 +15,7 @@ from attention_collapse.vggt.aggregator_input import (
     kept_layers,
 )
 from attention_collapse.vggt.block import Block
-from attention_collapse.vggt.chunks import in_chunks
+from attention_collapse.vggt.chunks import even_chunk, in_chunks
 from attention_collapse.vggt.config import AggregatorConfig
 from attention_collapse.vggt.observation import BLOCK_POINTS, Observe, check_watched, scoped
 from attention_collapse.vggt.patch_embedding import PatchEmbedding
@@ -126,9 +126,9 @@ class Aggregator(nn.Module):
                 tokens of all frames end to end. A ``Watch`` sees the points that it names.
             keep: Layers to return, counted from 0; ``None`` returns all. No other layer is stored.
             reducer: Decides in every global block which tokens attention runs on.
-            frame_chunk: Frames at a time that pass through the norms, the linear maps and the
-                MLPs. It bounds the memory, and the result is the same up to rounding. Blocks that
-                are observed or reduced take all frames at once, but for their MLP.
+            frame_chunk: Frames at a time, at most, that pass through the norms, the linear maps
+                and the MLPs. It bounds the memory, and the result is the same up to rounding.
+                Blocks that are observed or reduced take all frames at once, but for their MLP.
             query_chunk: Queries at a time in the softmax of a global block that is neither
                 observed nor reduced. The fused kernels do not need it; where there is none, it
                 bounds the scores that are held.
@@ -142,7 +142,8 @@ class Aggregator(nn.Module):
         kept = kept_layers(keep, self.config.depth)
         check_chunks(frame_chunk, query_chunk)
         check_watched(observe, observation_points(self.config))
-        shared = _Pass(layout, self.rotary(layout), observe, reducer, frame_chunk, query_chunk)
+        chunk = None if frame_chunk is None else even_chunk(layout.frames, frame_chunk)
+        shared = _Pass(layout, self.rotary(layout), observe, reducer, chunk, query_chunk)
         return AggregatorOutput(self._alternate(images, shared, kept), layout)
 
     def _alternate(

@@ -142,10 +142,15 @@ class Attention(nn.Module):
         return out
 
     def empty_heads(self, x: Float[Tensor, "batch token width"]) -> Heads:
-        """Room for query, key and value of every token, for ``heads_of`` to fill."""
+        """Room for query, key and value of every token, for ``heads_of`` to fill.
+
+        In memory the heads of a token lie side by side, so that joining them copies nothing: the
+        fused kernels lay out their result as they find the queries.
+        """
         batch, tokens, width = x.shape
-        shape = (batch, self.heads, tokens, width // self.heads)
-        return Heads(*(x.new_empty(shape, dtype=self.qkv.weight.dtype) for _ in Heads._fields))
+        shape = (batch, tokens, self.heads, width // self.heads)
+        rooms = (x.new_empty(shape, dtype=self.qkv.weight.dtype) for _ in Heads._fields)
+        return Heads(*(room.transpose(1, 2) for room in rooms))
 
     def mix(
         self,

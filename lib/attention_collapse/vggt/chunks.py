@@ -1,5 +1,6 @@
 """Work done a few tokens at a time, where the result does not depend on it."""
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
@@ -21,6 +22,17 @@ def check_query_chunk(query_chunk: int | None) -> None:
         raise ValueError(
             f"query_chunk must be at least 1 query, got {query_chunk}; pass None for all at once"
         )
+
+
+def even_chunk(count: int, largest: int) -> int:
+    """The entries at a time that cut ``count`` into as few parts as ``largest`` does, all alike.
+
+    A short last part would leave a device half idle.
+
+    Home section: *Notation*.
+    """
+    parts = math.ceil(count / largest)
+    return math.ceil(count / parts)
 
 
 def in_chunks(
