@@ -15,7 +15,7 @@ from attention_collapse.vggt.aggregator_input import (
     kept_layers,
 )
 from attention_collapse.vggt.block import Block
-from attention_collapse.vggt.chunks import even_chunk, in_chunks
+from attention_collapse.vggt.chunks import FRAME_CHUNK, even_chunk, in_chunks
 from attention_collapse.vggt.config import AggregatorConfig
 from attention_collapse.vggt.observation import BLOCK_POINTS, Observe, check_watched, scoped
 from attention_collapse.vggt.patch_embedding import PatchEmbedding
@@ -106,7 +106,7 @@ class Aggregator(nn.Module):
         observe: Observe | None = None,
         keep: Sequence[int] | None = None,
         reducer: Reducer | None = None,
-        frame_chunk: int | None = None,
+        frame_chunk: int | None = FRAME_CHUNK,
         query_chunk: int | None = None,
     ) -> AggregatorOutput:
         """The residual streams after the layers in ``keep``.
@@ -127,8 +127,9 @@ class Aggregator(nn.Module):
             keep: Layers to return, counted from 0; ``None`` returns all. No other layer is stored.
             reducer: Decides in every global block which tokens attention runs on.
             frame_chunk: Frames at a time, at most, that pass through the norms, the linear maps
-                and the MLPs. It bounds the memory, and the result is the same up to rounding.
-                Blocks that are observed or reduced take all frames at once, but for their MLP.
+                and the MLPs; ``None`` takes all at once. It bounds the memory, and the result is
+                the same up to rounding. Blocks that are observed or reduced take all frames at
+                once, but for their MLP.
             query_chunk: Queries at a time in the softmax of a global block that is neither
                 observed nor reduced. The fused kernels do not need it; where there is none, it
                 bounds the scores that are held.

@@ -10,6 +10,10 @@ from torch import Tensor
 Results = TypeVar("Results", Tensor, tuple[Tensor, ...])
 
 
+FRAME_CHUNK = 32
+"""Frames at a time by default: they fill a large GPU, and few fit on a small one much longer."""
+
+
 def check_query_chunk(query_chunk: int | None) -> None:
     """Refuse a number of queries at a time below 1.
 

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from attention_collapse.vggt.aggregator import Aggregator, AggregatorOutput
 from attention_collapse.vggt.camera_head import CameraHead, CameraHeadConfig
 from attention_collapse.vggt.checkpoint import load_checkpoint
+from attention_collapse.vggt.chunks import FRAME_CHUNK
 from attention_collapse.vggt.dense_head import DenseHead, DenseHeadConfig
 from attention_collapse.vggt.hub import VGGT_REPOSITORY, download_checkpoint
 from attention_collapse.vggt.linear_head import (
@@ -131,7 +132,7 @@ class VGGT(nn.Module):
         *,
         observe: Observe | None = None,
         reducer: Reducer | None = None,
-        frame_chunk: int | None = None,
+        frame_chunk: int | None = FRAME_CHUNK,
         query_chunk: int | None = None,
     ) -> Reconstruction:
         """The reconstruction of each scene.
@@ -141,8 +142,9 @@ class VGGT(nn.Module):
                 patch size. The first frame of a scene is its reference frame.
             observe: Called with what is inside the aggregator; see ``Aggregator``.
             reducer: Decides in every global block which tokens attention runs on.
-            frame_chunk: Frames at a time that pass through the norms, linear maps, MLPs and heads.
-                It bounds the memory, and the result is the same up to rounding.
+            frame_chunk: Frames at a time that pass through the norms, linear maps, MLPs and heads;
+                ``None`` takes all at once, but for the heads. It bounds the memory, and the result
+                is the same up to rounding.
             query_chunk: Queries at a time in the softmax of global blocks, as in ``Aggregator``.
 
         Raises:
@@ -166,7 +168,7 @@ class VGGT(nn.Module):
         *,
         observe: Observe | None = None,
         reducer: Reducer | None = None,
-        frame_chunk: int | None = None,
+        frame_chunk: int | None = FRAME_CHUNK,
         query_chunk: int | None = None,
     ) -> Reconstruction:
         """The reconstruction of one scene or of several, without recording gradients.
