@@ -1,4 +1,5 @@
 import gc
+import math
 import weakref
 from functools import partial
 
@@ -93,6 +94,17 @@ def test_batches_count_as_heads():
     recorder("a.attention.query", normal(3, 2, 9, 4))
     recorder("a.attention.key", normal(3, 2, 9, 4, seed=1))
     assert recorder.statistics["a"]["row_entropy"].shape == (6,)
+
+
+def test_a_layer_that_has_collapsed_is_recorded():
+    recorder, tokens = LayerRecorder(spectra=Spectra(None, count=2)), torch.full((1, 9, 8), 0.1)
+    for point in ("query", "key"):
+        recorder(f"a.attention.{point}", tokens[None].double())
+    recorder("a.output", tokens)
+    found = recorder.statistics["a"]
+    assert found["spread"] == 0
+    assert found["distance_from_rank_one"] <= FLOAT64
+    assert math.isnan(found["participation_ratio"])
 
 
 def test_keys_without_their_queries_are_refused():

@@ -1,3 +1,5 @@
+import math
+
 import pytest
 import torch
 
@@ -37,13 +39,32 @@ def test_sums_are_in_float64_whatever_the_tokens():
     assert found.spread == pytest.approx(whole.spread, rel=10 * FLOAT64)
 
 
+@pytest.mark.parametrize("chunk", [7, 100])
+def test_tokens_that_all_collapsed_have_no_spread_and_no_directions(chunk):
+    found = token_geometry(torch.full((50, 3), 0.1).double() / 3, chunk=chunk)
+    assert found.spread == 0
+    assert math.isnan(found.participation_ratio)
+    assert found.mean_cosine == pytest.approx(1, abs=FLOAT64)
+
+
+def test_tokens_around_the_origin_have_no_scale_for_their_spread():
+    tokens = normal(30, 4)
+    found = token_geometry(torch.cat((tokens, -tokens)))
+    assert math.isnan(found.spread)
+    assert 1 <= found.participation_ratio <= 4
+
+
+def test_a_chunk_without_tokens_is_refused():
+    with pytest.raises(ValueError, match="chunk must be at least 1 token, got 0: 8192"):
+        token_geometry(normal(4, 3), chunk=0)
+
+
 @pytest.mark.parametrize(
     ("tokens", "message"),
     [
         (torch.ones(1, 3), "tokens must number at least two"),
         (torch.tensor([[1.0, 0.0], [0.0, 0.0]]), "tokens must not be zero"),
         (torch.tensor([[1.0, 0.0], [float("nan"), 0.0]]), "tokens must be finite"),
-        (torch.ones(4, 3), "not all zero"),
     ],
 )
 def test_tokens_without_geometry_are_refused(tokens, message):

@@ -55,7 +55,8 @@ class LayerRecorder:
     A layer is what comes before ``.attention.query`` in the name of a point. Its attention is
     measured when its keys arrive, by ``summarise_attention`` and ``summarise_scores``, and by
     ``summarise_spectrum`` where ``spectra`` says so; its tokens, if ``.output`` is reported, by
-    ``token_geometry``. No tensor is kept once a layer is measured.
+    ``token_geometry``. The scenes of a batch count as heads of their attention, and their tokens as
+    those of one set. No tensor is kept once a layer is measured.
 
     Args:
         layout: Where the tokens sit, for the mass among frames; ``None`` leaves frames out.

@@ -1,5 +1,6 @@
 """Directions and covariance of many tokens, a chunk of them at a time."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -12,6 +13,8 @@ from attention_collapse.measure.validation import require_at_least_two, require_
 
 # Tokens converted to float64 at a time: 64 MiB at the width of VGGT.
 CHUNK = 8192
+# Relative distance from a point below which the rounding of a mean in float64 is all there is.
+ROUNDING = 16 * torch.finfo(torch.float64).eps
 
 
 @dataclass(frozen=True)
@@ -20,9 +23,12 @@ class TokenGeometry:
 
     Attributes:
         mean_cosine: Mean cosine between two distinct tokens.
-        participation_ratio: Directions that share the variance of the tokens.
+        participation_ratio: Directions that share the variance of the tokens; NaN where all tokens
+            are equal, and no direction has any.
         spread: Root of the trace of the covariance over the norm of the mean: the :math:`W_2`
-            distance to the Dirac at the mean, relative to how far out that is.
+            distance to the Dirac at the mean, relative to how far out that is. Zero where all tokens
+            are equal, NaN where the mean is zero and there is no such scale. Both are to rounding:
+            to 4e-15 of the tokens.
 
     Home section: *Measuring collapse*.
     """
@@ -41,16 +47,19 @@ def token_geometry(tokens: Float[Tensor, "token width"], *, chunk: int = CHUNK) 
     width squared, memory with width squared.
 
     Args:
-        tokens: Two or more, none of them zero, not all equal, their mean not zero.
+        tokens: Two or more, none of them zero.
         chunk: Tokens converted at a time.
 
     Raises:
-        ValueError: If there are fewer than two tokens, one is zero or not finite, or all are equal.
+        ValueError: If there are fewer than two tokens, one is zero or not finite, or the chunk is
+            empty.
 
     Source: the formulas of ``spread``. Home section: *Measuring collapse*.
     """
     require_at_least_two("tokens", tokens, axis=-2)
     require_finite("tokens", tokens)
+    if chunk < 1:
+        raise ValueError(f"chunk must be at least 1 token, got {chunk}: {CHUNK} is usual.")
     mean, mean_direction = _means(tokens, chunk)
     covariance = mean.new_zeros(len(mean), len(mean))
     scatter = mean.new_zeros(())
@@ -61,9 +70,19 @@ def token_geometry(tokens: Float[Tensor, "token width"], *, chunk: int = CHUNK) 
     eigenvalues = torch.linalg.eigvalsh(covariance / len(tokens)).clamp(min=0.0)
     return TokenGeometry(
         mean_cosine=float(1 - scatter / (len(tokens) - 1)),
-        participation_ratio=float(participation_ratio(eigenvalues)),
-        spread=float(eigenvalues.sum().sqrt() / mean.norm()),
+        **_around_the_mean(eigenvalues, float(mean.norm())),
     )
+
+
+def _around_the_mean(eigenvalues: Float64[Tensor, "width"], distance: float) -> dict[str, float]:
+    """Participation ratio and spread of tokens whose mean is so far out."""
+    deviation = float(eigenvalues.sum().sqrt())
+    if deviation <= ROUNDING * distance:
+        return {"participation_ratio": math.nan, "spread": 0.0}
+    return {
+        "participation_ratio": float(participation_ratio(eigenvalues)),
+        "spread": math.nan if distance <= ROUNDING * deviation else deviation / distance,
+    }
 
 
 def _means(
