@@ -26,9 +26,9 @@ class TokenGeometry:
         participation_ratio: Directions that share the variance of the tokens; NaN where all tokens
             are equal, and no direction has any.
         spread: Root of the trace of the covariance over the norm of the mean: the :math:`W_2`
-            distance to the Dirac at the mean, relative to how far out that is. Zero where all tokens
-            are equal, NaN where the mean is zero and there is no such scale. Both are to rounding:
-            to 4e-15 of the tokens.
+            distance to the Dirac at the mean, relative to how far out that is. Zero where all
+            tokens are equal, NaN where the mean is zero and there is no such scale; both but for
+            rounding, 4e-15 of the tokens.
 
     Home section: *Measuring collapse*.
     """
