@@ -1,13 +1,15 @@
 import dataclasses
+import weakref
 
 import numpy as np
 import pytest
 
+from attention_collapse import scenes
 from attention_collapse.experiments import layer_passage, random_weights, rank_profile
 from attention_collapse.experiments.rank_profile import Config
-from attention_collapse.experiments.scratch import Unfinished
+from attention_collapse.experiments.scratch import Memory, Unfinished
 from attention_collapse.measure.observe import LayerRecorder
-from tolerances import SINGLE_PRECISION_PREDICTION, STREAMED_NETWORK
+from tolerances import EXHAUSTED_SEARCH, SINGLE_PRECISION_PREDICTION, STREAMED_NETWORK
 
 SIZES = {"frames": (2, 3), "image_size": (28, 42), "width": 32, "depth": 3, "heads": 2}
 SMALL = Config(**SIZES, storage="float64", spectrum_layers=(0, 2), singular_values=4)
@@ -61,6 +63,55 @@ def test_commands_of_a_few_layers_give_the_record_of_one(arrays, tmp_path):
     assert not list(tmp_path.glob("*stream*"))
 
 
+def test_observed_heads_are_evenly_spaced_and_those_of_all(arrays):
+    assert "heads" in arrays
+    four = dataclasses.replace(
+        SMALL, frames=(2,), heads=4, spectrum_layers=(1,), energy_ranks=False
+    )
+    all_heads = rank_profile.run(four, device="cpu").arrays
+    found = rank_profile.run(dataclasses.replace(four, observed_heads=2), device="cpu").arrays
+    assert found["heads"].tolist() == [0, 2]
+    for name in ("row_entropy", "score_variance", "largest_column", "predicted_stable_rank"):
+        np.testing.assert_array_equal(found[name], all_heads[name][..., ::2], err_msg=name)
+    exhausted = all_heads["singular_values"][..., ::2, :]
+    np.testing.assert_allclose(found["singular_values"], exhausted, atol=EXHAUSTED_SEARCH)
+    np.testing.assert_array_equal(found["mean_cosine"], all_heads["mean_cosine"])
+
+
+def test_no_stream_is_kept_where_nothing_goes_on_from_it(monkeypatch):
+    monkeypatch.setattr(layer_passage, "KEEP_EVERY", 0.0)
+    kept = []
+
+    class Watched(Memory):
+        def keep(self, name, tensors):
+            kept.append(name)
+            super().keep(name, tensors)
+
+    monkeypatch.setattr(rank_profile, "open_store", lambda *_, **__: Watched())
+    rank_profile.run(SMALL, device="cpu")
+    assert len(kept) == 6
+    assert not any("stream" in name for name in kept)
+
+
+def test_images_are_let_go_of_once_they_are_tokens(monkeypatch):
+    alive = []
+
+    def scene(frames, **options):
+        made = scenes.orbit(frames, **options)
+        alive.append(weakref.ref(made.images))
+        return made
+
+    class Watching(LayerRecorder):
+        def __call__(self, name, tensor):
+            assert all(image() is None for image in alive)
+            super().__call__(name, tensor)
+
+    monkeypatch.setitem(rank_profile.SCENES, "orbit", scene)
+    monkeypatch.setattr(rank_profile, "LayerRecorder", Watching)
+    rank_profile.run(SMALL, device="cpu")
+    assert len(alive) == 2
+
+
 @pytest.mark.parametrize("keep_every", [0.0, 60.0])
 def test_a_run_that_is_killed_goes_on(arrays, tmp_path, monkeypatch, keep_every):
     """Killed inside the fifth layer, once with the stream kept after the fourth, once without."""
@@ -101,6 +152,7 @@ def test_a_bar_is_told_of_every_layer(tmp_path):
         ({"frames": (1, 2)}, "frames must be at least 2, frame_chunk at least 1"),
         ({"frame_chunk": 0}, "frame_chunk at least 1"),
         ({"layers_per_command": -1}, "layers_per_command 0 measures all layers at once"),
+        ({"observed_heads": 3}, "observed_heads must be from 1 to the 2 heads, or 0 for all"),
         ({"scene": "kitchen"}, "scene must be one of orbit, walk, got 'kitchen'"),
         ({"storage": "float16"}, "storage must be one of"),
         ({"spectrum_layers": (0, 3)}, "spectrum_layers must ascend from 0 to at most 2"),

@@ -58,7 +58,9 @@ class Config:
         step: :math:`\tau`, step of one layer over the initial norm of the tokens.
         image_size: height and width of rendered frames, pixels.
         width: token width of the network; a head has ``width / heads`` dimensions everywhere.
-        heads: attention heads of the network, and independent draws of the other settings.
+        heads: attention heads of the network.
+        observed_heads: how many of them are measured, and independent draws of the other settings,
+            as in ``frame_count``.
         layer_scale: factor of every residual branch of the network.
         storage: ``float64``, ``float32`` or ``bfloat16``, as in ``rank_profile``.
         frame_chunk: frames at a time in all that is done frame by frame.
@@ -84,6 +86,7 @@ class Config:
     image_size: tuple[int, int] = (56, 70)
     width: int = 64
     heads: int = 2
+    observed_heads: int = 0
     layer_scale: float = 1.0
     storage: str = "float32"
     frame_chunk: int = 16
@@ -157,9 +160,10 @@ def run(
         name: [_flow_passage(config, name, ensemble, frames, device) for frames in config.frames]
         for name, ensemble in config.one_layer().ensembles(device, common=config.common).items()
     }
+    network = rank_profile.lazy_network(config.rendered("orbit"), device, report)
     for scene in ("orbit", "walk"):
         profile = config.rendered(scene)
-        by_setting[scene] = rank_profile.passages(profile, device, report, progress)
+        by_setting[scene] = rank_profile.passages(profile, network, device, report, progress)
     every = [passage for passages in by_setting.values() for passage in passages]
     layers = config.layers_per_command
     advance_all(every, store, layers=layers, task="surface, layers", progress=progress)

@@ -13,15 +13,17 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from attention_collapse.experiments import rank_profile
+from attention_collapse.experiments.ensemble_points import EnsemblePoints
 from attention_collapse.experiments.experiment import Measurement, Report, silent
-from attention_collapse.experiments.scratch import Memory, Scratch, open_store
+from attention_collapse.experiments.layer_arrays import layer_arrays
+from attention_collapse.experiments.layer_passage import advance_all
+from attention_collapse.experiments.layer_steps import spaced_heads
+from attention_collapse.experiments.scratch import open_store
 from attention_collapse.experiments.token_ensembles import TokenEnsemble, independent, windows
 from attention_collapse.measure import streaming
-from attention_collapse.measure.attention_summary import summarise_attention, summarise_spectrum
-from attention_collapse.measure.streaming import StreamedAttention
+from attention_collapse.measure.attention_summary import Summary
 
 REVISION = 1
 
@@ -48,7 +50,6 @@ PREDICTED = (
 """Quantities that have a closed form in some setting."""
 
 _RENDERED = ("orbit", "walk")
-_SEARCH_SEED = 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,11 +65,15 @@ class Config:
         layers: first global layers that rendered frames pass.
         image_size: height and width of rendered frames, pixels.
         width: token width of the network; a head has ``width / heads`` dimensions everywhere.
-        heads: attention heads of the network, and independent draws of the other settings.
+        heads: attention heads of the network.
+        observed_heads: how many of them are measured, evenly spaced from the first on, and how
+            many independent draws of the other settings there are; 0 for all.
         layer_scale: factor of every residual branch of the network.
         storage: ``float64``, ``float32`` or ``bfloat16``, as in ``rank_profile``.
         frame_chunk: frames at a time in all that is done frame by frame.
         singular_values: leading singular values that are sought.
+        layers_per_command: layers that one command measures; 0 for all. A number of frames of a
+            setting without a network is a layer.
         seed: of the scenes, the weights and the tokens.
 
     Raises:
@@ -86,10 +91,12 @@ class Config:
     image_size: tuple[int, int] = (56, 70)
     width: int = 128
     heads: int = 2
+    observed_heads: int = 0
     layer_scale: float = 1.0
     storage: str = "float32"
     frame_chunk: int = 16
     singular_values: int = 8
+    layers_per_command: int = 0
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -103,6 +110,10 @@ class Config:
                 "score_deviation and match_score must be positive, got "
                 f"{self.score_deviation} and {self.match_score}: like tokens must attract"
             )
+        if sorted(set(self.frames)) != list(self.frames):
+            raise ValueError(
+                f"frames must ascend, got {self.frames}: name each number once, the fewest first"
+            )
         if self.singular_values > min(self.frames) * self.tokens_per_frame:
             raise ValueError(
                 "singular_values must be at most the "
@@ -113,9 +124,9 @@ class Config:
 
     def rendered(self, scene: str) -> rank_profile.Config:
         """The settings of a rendered scene, every layer with its spectrum."""
-        shared = ("frames", "image_size", "width", "heads", "layer_scale", "storage", "frame_chunk")
+        shared = _setting_names(Config) & _setting_names(rank_profile.Config)
         return rank_profile.Config(
-            **{name: getattr(self, name) for name in (*shared, "singular_values")},
+            **{name: getattr(self, name) for name in shared},
             scene=scene,
             depth=self.layers,
             spectrum_layers=tuple(range(self.layers)),
@@ -130,7 +141,7 @@ class Config:
         shared = {
             "frames": max(self.frames),
             "tokens_per_frame": self.tokens_per_frame,
-            "heads": self.heads,
+            "heads": len(self.observed),
             "dim": self.width // self.heads,
             "common": common,
             "dtype": dtype,
@@ -145,10 +156,19 @@ class Config:
         }
 
     @property
+    def observed(self) -> tuple[int, ...]:
+        """The heads of the network that are measured."""
+        return spaced_heads(self.heads, self.observed_heads)
+
+    @property
     def settings(self) -> tuple[str, ...]:
         """The settings of the record, in order."""
         rendered = [f"{scene}_{layer}" for scene in _RENDERED for layer in range(self.layers)]
         return ("independent", "windows", *rendered)
+
+
+def _setting_names(config: type) -> set[str]:
+    return {field.name for field in dataclasses.fields(config)}
 
 
 CANARY = Config(
@@ -178,88 +198,68 @@ def run(
         config: Settings.
         device: Where attention is computed.
         report: Told what begins.
-        progress: Told how far a setting is.
+        progress: Told after each layer.
         scratch: Folder that keeps what is finished; the same settings go on from it.
 
     Raises:
-        ValueError: if the folder belongs to other settings.
+        ValueError: if layers are counted out to commands that share no folder, or the folder
+            belongs to other settings.
+        Unfinished: if layers are left to further commands.
 
     Home section: *A thousand frames*.
     """
     store = open_store(config, scratch, revision=REVISION, device=device)
-    by_setting = measure_ensembles(config, store, device, progress)
-    for scene in _RENDERED:
-        by_setting |= _rendered(config, scene, store, device, report, progress)
-    measured, predicted = zip(*(by_setting[name] for name in config.settings), strict=True)
-    arrays = {name: np.stack([each[name] for each in measured]) for name in QUANTITIES}
-    arrays |= {f"predicted_{n}": np.stack([each[n] for each in predicted]) for n in PREDICTED}
-    return _measurement(config, arrays)
+    ensembles = config.ensembles(device)
+    points = {
+        name: EnsemblePoints(name, each, config.frames, config.storage, config.singular_values)
+        for name, each in ensembles.items()
+    }
+    profiles = [config.rendered(scene) for scene in _RENDERED]
+    network = rank_profile.lazy_network(profiles[0], device, report)
+    scenes = [rank_profile.passages(each, network, device, report, progress) for each in profiles]
+    every = [*points.values(), *(passage for passages in scenes for passage in passages)]
+    layers, task = config.layers_per_command, "frame counts, layers"
+    advance_all(every, store, layers=layers, task=task, progress=progress)
+    tables = [
+        _ensemble_tables(config, ensembles[name], points[name].results(store)) for name in points
+    ]
+    for passages in scenes:
+        tables += _rendered_tables(config, [passage.results(store) for passage in passages])
+    return _measurement(config, tables)
 
 
 Table = dict[str, np.ndarray]
 """Arrays ``[frame_count head]`` by quantity."""
 
 
-def measure_ensembles(
-    config: Config, store: Scratch | Memory, device: str, progress: streaming.Progress
-) -> dict[str, tuple[Table, Table]]:
-    """Measured and predicted quantities of the settings without a network.
-
-    Home section: *A thousand frames*.
-    """
-    tables = {}
-    for name, ensemble in config.ensembles(device).items():
-        points = []
-        for row, frames in enumerate(config.frames):
-            point = f"{name}_{frames:04d}_frames"
-            if point not in store:
-                store.keep(point, _measure(config, ensemble, frames))
-            points.append(store.load(point))
-            progress(f"{name}, numbers of frames", row + 1, len(config.frames))
-        measured = {n: np.stack([point[n].numpy() for point in points]) for n in QUANTITIES}
-        laws = [ensemble.predict(frames) for frames in config.frames]
-        shape = (config.heads, 1)
-        predicted = {n: np.tile([law.get(n, math.nan) for law in laws], shape).T for n in PREDICTED}
-        tables[name] = measured, predicted
-    return tables
+def _ensemble_tables(
+    config: Config, ensemble: TokenEnsemble, points: list[Summary]
+) -> tuple[Table, Table]:
+    """Measured and predicted quantities of a setting without a network."""
+    measured = {name: np.stack([point[name].numpy() for point in points]) for name in QUANTITIES}
+    laws = [ensemble.predict(frames) for frames in config.frames]
+    shape = (len(config.observed), 1)
+    predicted = {n: np.tile([law.get(n, math.nan) for law in laws], shape).T for n in PREDICTED}
+    return measured, predicted
 
 
-def _measure(config: Config, ensemble: TokenEnsemble, frames: int) -> dict[str, Tensor]:
-    storage = getattr(torch, config.storage)
-    heads = ensemble.queries_and_keys(ensemble.first(frames))
-    attention = StreamedAttention(*(tensor.to(storage) for tensor in heads))
-    generator = torch.Generator(attention.query.device).manual_seed(_SEARCH_SEED)
-    summary = summarise_attention(attention) | summarise_spectrum(
-        attention, count=config.singular_values, energy=False, generator=generator
-    )
-    mass = ensemble.match_mass(attention.query, attention.key, attention.rows.log_sum_exp)
-    summary["match_mass"] = mass.cpu()
-    return {name: summary[name] for name in QUANTITIES}
-
-
-def _rendered(
-    config: Config,
-    scene: str,
-    store: Scratch | Memory,
-    device: str,
-    report: Report,
-    progress: streaming.Progress,
-) -> dict[str, tuple[Table, Table]]:
+def _rendered_tables(config: Config, rows: list[list[Summary]]) -> list[tuple[Table, Table]]:
     """The same of every layer of a rendered scene."""
-    profile = config.rendered(scene)
-    rows = rank_profile.measure_layers(profile, store, device, report, progress)
-    arrays = rank_profile.layer_arrays(rows, profile.spectrum_layers)
+    arrays = layer_arrays(rows, range(config.layers))
     missing = np.full(arrays["row_entropy"].shape, np.nan)
-    return {
-        f"{scene}_{layer}": (
+    return [
+        (
             {name: arrays.get(name, missing)[:, layer] for name in QUANTITIES},
             {name: arrays.get(f"predicted_{name}", missing)[:, layer] for name in PREDICTED},
         )
         for layer in range(config.layers)
-    }
+    ]
 
 
-def _measurement(config: Config, arrays: Table) -> Measurement:
+def _measurement(config: Config, tables: list[tuple[Table, Table]]) -> Measurement:
+    measured, predicted = zip(*tables, strict=True)
+    arrays = {name: np.stack([each[name] for each in measured]) for name in QUANTITIES}
+    arrays |= {f"predicted_{n}": np.stack([each[n] for each in predicted]) for n in PREDICTED}
     axes = dict.fromkeys(arrays, ("setting", "frame_count", "head"))
     units = QUANTITIES | {f"predicted_{name}": QUANTITIES[name] for name in PREDICTED}
     return Measurement(

@@ -14,6 +14,7 @@ _SPECTRUM = ("frame_count", "spectrum_layer", "head")
 AXES = {
     "frames": ("frame_count",),
     "spectrum_layers": ("spectrum_layer",),
+    "heads": ("head",),
     "quantiles": ("quantile",),
     "row_entropy": _HEAD,
     "row_entropy_quantiles": (*_HEAD, "quantile"),

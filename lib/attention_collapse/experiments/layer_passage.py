@@ -4,6 +4,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -42,6 +43,35 @@ class Budget:
         return True
 
 
+@runtime_checkable
+class Passage(Protocol):
+    """Layers that are measured one after another, and can be left in between.
+
+    Home section: *A thousand frames*.
+    """
+
+    @property
+    def depth(self) -> int:
+        """Number of layers."""
+        ...
+
+    def left(self, store: Scratch | Memory) -> list[int]:
+        """Layers that are not measured yet."""
+        ...
+
+    def advance(
+        self, store: Scratch | Memory, budget: Budget, finished: Callable[[], None]
+    ) -> None:
+        """Measure layers until none is left or the budget ends.
+
+        Args:
+            store: Takes what is measured.
+            budget: Asked before each layer.
+            finished: Called after each layer.
+        """
+        ...
+
+
 @dataclass(frozen=True)
 class LayerPassage:
     """The passage of some tokens through all layers.
@@ -75,13 +105,7 @@ class LayerPassage:
     def advance(
         self, store: Scratch | Memory, budget: Budget, finished: Callable[[], None]
     ) -> None:
-        """Measure layers until none is left or the budget ends.
-
-        Args:
-            store: Takes what is measured.
-            budget: Asked before each layer.
-            finished: Called after each layer.
-        """
+        """Measure layers until none is left or the budget ends, as in ``Passage``."""
         left = self.left(store)
         if not left or budget.spent:
             return
@@ -119,7 +143,9 @@ class LayerPassage:
         return 0, self.start()
 
     def _keep(self, store: Scratch | Memory, layer: int, stream: Tensor) -> None:
-        store.keep(self._stream, {"stream": stream, "layer": torch.tensor(layer)})
+        # Nothing goes on from a stream that ends with the run.
+        if store.outlives_the_run:
+            store.keep(self._stream, {"stream": stream, "layer": torch.tensor(layer)})
 
     @property
     def _stream(self) -> str:
@@ -130,7 +156,7 @@ class LayerPassage:
 
 
 def advance_all(
-    passages: Sequence[LayerPassage],
+    passages: Sequence[Passage],
     store: Scratch | Memory,
     *,
     layers: int,

@@ -110,3 +110,23 @@ class LayerSteps:
             token_chunk=self._frame_chunk * self._layout.per_frame,
         )
         return mixed.reshape(stream.shape)
+
+
+def spaced_heads(heads: int, observed: int) -> tuple[int, ...]:
+    """The heads that are measured, evenly spaced from the first on.
+
+    Args:
+        heads: Heads of a layer.
+        observed: How many are measured; 0 for all.
+
+    Raises:
+        ValueError: if there are not so many.
+
+    Home section: *A thousand frames*.
+    """
+    if not 0 <= observed <= heads:
+        raise ValueError(
+            f"observed_heads must be from 1 to the {heads} heads, or 0 for all of them, got "
+            f"{observed}: measure heads that exist"
+        )
+    return tuple(number * heads // observed for number in range(observed)) or tuple(range(heads))

@@ -22,10 +22,15 @@ from attention_collapse import scenes
 from attention_collapse.experiments.experiment import Measurement, Report, silent
 from attention_collapse.experiments.layer_arrays import AXES, UNITS, layer_arrays
 from attention_collapse.experiments.layer_passage import LayerPassage, advance_all
-from attention_collapse.experiments.layer_steps import LayerSteps, check_storage, random_network
-from attention_collapse.experiments.scratch import Memory, Scratch, open_store
+from attention_collapse.experiments.layer_steps import (
+    LayerSteps,
+    check_storage,
+    random_network,
+    spaced_heads,
+)
+from attention_collapse.experiments.scratch import open_store
 from attention_collapse.measure import streaming
-from attention_collapse.measure.attention_summary import QUANTILES, Summary
+from attention_collapse.measure.attention_summary import QUANTILES
 from attention_collapse.measure.observe import LayerRecorder, Spectra
 from attention_collapse.tokens import TokenLayout
 from attention_collapse.vggt import Aggregator, AggregatorConfig
@@ -48,6 +53,7 @@ class Config:
         width: token width :math:`C`.
         depth: number of frame and of global layers.
         heads: attention heads.
+        observed_heads: how many of them are measured, evenly spaced from the first on; 0 for all.
         layer_scale: factor of every residual branch; VGGT starts training at 0.01.
         storage: ``float64``, ``float32``, or ``bfloat16`` for the linear maps, queries and keys.
         frame_chunk: frames at a time in all that is done frame by frame.
@@ -70,6 +76,7 @@ class Config:
     width: int = 128
     depth: int = 12
     heads: int = 4
+    observed_heads: int = 0
     layer_scale: float = 1.0
     storage: str = "float32"
     frame_chunk: int = 16
@@ -91,6 +98,7 @@ class Config:
             raise ValueError(f"scene must be one of {', '.join(SCENES)}, got {self.scene!r}")
         check_storage(self.storage)
         self.sizes()  # refuses sizes that do not fit each other
+        spaced_heads(self.heads, self.observed_heads)
         self._check_spectra()
 
     def sizes(self) -> AggregatorConfig:
@@ -163,56 +171,54 @@ def run(
     Home section: *A thousand frames*.
     """
     store = open_store(config, scratch, revision=REVISION, device=device)
-    rows = measure_layers(config, store, device, report, progress)
+    network = lazy_network(config, device, report)
+    by_frames = passages(config, network, device, report, progress)
+    layers, task = config.layers_per_command, f"{config.scene}, layers"
+    advance_all(by_frames, store, layers=layers, task=task, progress=progress)
+    rows = [passage.results(store) for passage in by_frames]
     results = layer_arrays(rows, config.spectrum_layers) | {
         "frames": np.array(config.frames),
         "spectrum_layers": np.array(config.spectrum_layers),
+        "heads": np.array(spaced_heads(config.heads, config.observed_heads)),
         "quantiles": np.array(QUANTILES),
     }
     axes, units = ({name: kind[name] for name in results} for kind in (AXES, UNITS))
     return Measurement(results, axes, units, numerics(config))
 
 
-def measure_layers(
-    config: Config,
-    store: Scratch | Memory,
-    device: str,
-    report: Report = silent,
-    progress: streaming.Progress = streaming.silent,
-) -> list[list[Summary]]:
-    """Statistics of every layer, by number of frames and layer; arguments as those of ``run``.
-
-    Raises:
-        Unfinished: if the layers of one command are done and more are left.
+def lazy_network(config: Config, device: str, report: Report) -> Callable[[], Aggregator]:
+    """The network, made when it is first called for; arguments as those of ``run``.
 
     Home section: *A thousand frames*.
     """
-    by_frames = passages(config, device, report, progress)
-    layers, task = config.layers_per_command, f"{config.scene}, layers"
-    advance_all(by_frames, store, layers=layers, task=task, progress=progress)
-    return [passage.results(store) for passage in by_frames]
+
+    @functools.cache
+    def network() -> Aggregator:
+        report(f"network of width {config.width} and depth {config.depth}")
+        options = {"seed": config.weight_seed, "storage": config.storage, "device": device}
+        return random_network(config.sizes(), **options)
+
+    return network
 
 
 def passages(
-    config: Config, device: str, report: Report, progress: streaming.Progress
+    config: Config,
+    network: Callable[[], Aggregator],
+    device: str,
+    report: Report,
+    progress: streaming.Progress,
 ) -> list[LayerPassage]:
     """The passage of each number of frames through one network; arguments as those of ``run``.
 
     Home section: *A thousand frames*.
     """
-    report(f"network of width {config.width} and depth {config.depth}")
-    network = random_network(
-        config.sizes(), seed=config.weight_seed, storage=config.storage, device=device
-    )
-    images = functools.cache(functools.partial(_render, config, device, report))
-    return [_passage(config, frames, network, images, device, progress) for frames in config.frames]
+    return [_passage(config, n, network, device, report, progress) for n in config.frames]
 
 
 def _render(
-    config: Config, device: str, report: Report
+    config: Config, frames: int, device: str, report: Report
 ) -> Float[Tensor, "frame 3 image_height image_width"]:
-    """The frames of the longest scene, whose beginnings are the others."""
-    frames = max(config.frames)
+    """The first frames of the scene."""
     report(f"rendering {frames} frames of the {config.scene}")
     dtype = torch.float64 if config.storage == "float64" else torch.float32
     options = {"image_size": config.image_size, "seed": config.scene_seed}
@@ -222,20 +228,31 @@ def _render(
 def _passage(
     config: Config,
     frames: int,
-    network: Aggregator,
-    images: Callable[[], Float[Tensor, "frame 3 image_height image_width"]],
+    network: Callable[[], Aggregator],
     device: str,
+    report: Report,
     progress: streaming.Progress,
 ) -> LayerPassage:
     layout = config.layout(frames)
-    passes = progress if layout.count**2 >= LONG_LAYER else streaming.silent
-    steps = LayerSteps(network, layout, frame_chunk=config.frame_chunk)
+    recorder = functools.partial(
+        LayerRecorder,
+        layout=layout,
+        heads=spaced_heads(config.heads, config.observed_heads),
+        spectra=config.spectra(),
+        report=progress if layout.count**2 >= LONG_LAYER else streaming.silent,
+    )
+
+    @functools.cache
+    def steps() -> LayerSteps:
+        return LayerSteps(network(), layout, frame_chunk=config.frame_chunk)
+
     return LayerPassage(
         name=f"{config.scene}_{frames:04d}_frames",
-        start=lambda: steps.start(images()[:frames]),
-        step=steps.step,
+        # The images are let go of as soon as they are tokens.
+        start=lambda: steps().start(_render(config, frames, device, report)),
+        step=lambda stream, layer, **options: steps().step(stream, layer, **options),
         depth=config.depth,
-        recorder=lambda: LayerRecorder(layout=layout, spectra=config.spectra(), report=passes),
+        recorder=recorder,
         device=device,
     )
 

@@ -37,6 +37,8 @@ class Scratch:
     Home section: *A thousand frames*.
     """
 
+    outlives_the_run = True
+
     def __init__(self, folder: Path, settings: Mapping[str, Any]) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
@@ -76,6 +78,8 @@ class Memory(dict[str, dict[str, Tensor]]):
 
     Home section: *A thousand frames*.
     """
+
+    outlives_the_run = False
 
     def keep(self, name: str, tensors: Mapping[str, Tensor]) -> None:
         """Hold tensors under a name, in the place of what was there."""

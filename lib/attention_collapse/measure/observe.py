@@ -7,7 +7,7 @@ that put out queries and keys and reports them under the same names.
 
 import dataclasses
 import zlib
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 
@@ -62,6 +62,7 @@ class LayerRecorder:
         layout: Where the tokens sit, for the mass among frames; ``None`` leaves frames out.
         layers: Layers to record; ``None`` for all that are reported or, with a layout, all whose
             attention is over its tokens: blocks that look at one frame at a time pass by.
+        heads: Heads to measure of every layer, counted from 0; ``None`` for all.
         spectra: Whose spectrum to measure; ``None`` for none.
         backend: What computes; ``None`` for the choice of ``choose_backend``.
         report: Told after each head of a pass.
@@ -74,6 +75,7 @@ class LayerRecorder:
         *,
         layout: TokenLayout | None = None,
         layers: Collection[str] | None = None,
+        heads: Sequence[int] | None = None,
         spectra: Spectra | None = None,
         backend: Backend | None = None,
         report: Progress = silent,
@@ -81,20 +83,21 @@ class LayerRecorder:
         self.statistics: dict[str, Summary] = {}
         """Statistics of every layer measured so far, by its name."""
         self._layout, self._layers, self._spectra = layout, layers, spectra
-        self._backend, self._report = backend, report
+        self._heads, self._backend, self._report = heads, backend, report
         self._query: tuple[str, Tensor] | None = None
 
     def __call__(self, name: str, tensor: Tensor) -> None:
         """Take one observation; other points and other layers pass by.
 
         Raises:
-            ValueError: If keys arrive that are not those of the queries before them.
+            ValueError: If keys arrive that are not those of the queries before them, or a layer has
+                not the heads that are measured.
         """
         tensor = tensor.detach()
         if name.endswith(QUERY) and self._wanted(layer := name.removesuffix(QUERY), tensor):
-            self._query = layer, tensor
+            self._query = layer, self._observed(layer, tensor)
         elif name.endswith(KEY) and self._wanted(layer := name.removesuffix(KEY), tensor):
-            self._measure_attention(layer, self._take_query(layer), tensor)
+            self._measure_attention(layer, self._take_query(layer), self._observed(layer, tensor))
         elif name.removesuffix(OUTPUT) in self.statistics:
             geometry = token_geometry(tensor.flatten(0, -2))
             for measure, value in dataclasses.asdict(geometry).items():
@@ -105,6 +108,19 @@ class LayerRecorder:
         if self._layers is not None:
             return layer in self._layers
         return self._layout is None or tensor.shape[-2] == self._layout.count
+
+    def _observed(
+        self, layer: str, tensor: Float[Tensor, "*batch head token dim"]
+    ) -> Float[Tensor, "*batch observed token dim"]:
+        """The heads that are measured."""
+        if self._heads is None:
+            return tensor
+        if not set(self._heads) <= set(range(tensor.shape[-3])):
+            raise ValueError(
+                f"heads must be among the {tensor.shape[-3]} of {layer!r}, got "
+                f"{tuple(self._heads)}: name heads that exist, counted from 0"
+            )
+        return tensor[..., list(self._heads), :, :]
 
     def _take_query(self, layer: str) -> Tensor:
         if self._query is None or self._query[0] != layer:
