@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from attention_collapse import records
-from attention_collapse.experiments.__main__ import main
+from attention_collapse.experiments import rank_profile
+from attention_collapse.experiments.__main__ import FAILED, INTERRUPTED, UNFINISHED, main
+from attention_collapse.measure.streaming import ShardError
 
 TINY = ("frames=[2]", "image_size=[28,42]", "width=16", "depth=2", "heads=1", "singular_values=2")
 SETTINGS = [w for s in (*TINY, "spectrum_layers=[1]", "energy_ranks=false") for w in ("--set", s)]
@@ -17,7 +19,7 @@ def command(folder, *options):
 def test_a_run_in_parts_ends_well_and_says_what_is_left(tmp_path, capsys):
     parts = ["--scratch", str(tmp_path / "scratch"), "--set", "layers_per_command=1"]
     folder = tmp_path / "records"
-    assert main(command(folder, *parts)) == 0
+    assert main(command(folder, *parts)) == UNFINISHED
     assert "1 of 2 layers are left: run the same command again" in capsys.readouterr().out
     assert not folder.exists()
     assert main(command(folder, *parts)) == 0
@@ -42,6 +44,28 @@ def test_a_run_needs_no_more_than_the_name_and_the_device(tmp_path, monkeypatch,
     assert main(["run", "rank_profile", "--device", "cpu", *SETTINGS]) == 0
     (record,) = tmp_path.glob("measured/rank_profile/*.json")
     assert str(record.relative_to(tmp_path)) in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("failure", "status", "message"),
+    [
+        (MemoryError("take fewer heads"), FAILED, "error: take fewer heads"),
+        (ShardError("rank 1 was left"), FAILED, "error: rank 1 was left"),
+        (KeyboardInterrupt(), INTERRUPTED, "interrupted: a run with --scratch goes on"),
+    ],
+)
+def test_a_run_that_gives_way_ends_its_bar_and_says_why(
+    failure, status, message, tmp_path, monkeypatch, capsys
+):
+    def give_way(config, *, device, report, progress, scratch):
+        progress("layers", 1, 2)
+        raise failure
+
+    monkeypatch.setattr(rank_profile, "run", give_way)
+    assert main(command(tmp_path)) == status
+    bar, line = capsys.readouterr().err.splitlines()[-2:]
+    assert "1/2" in bar
+    assert line.startswith(message)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,8 @@
-"""Command line: list | run | canary | status."""
+"""Command line: list | run | canary | status.
+
+Exit status: 0 done; 1 a canary moved, a record is not current, or memory or another process gave
+way; 2 refused; 75 a long run has layers left and goes on by the same command; 130 interrupted.
+"""
 
 import argparse
 import dataclasses
@@ -20,13 +24,17 @@ from attention_collapse.experiments.experiment import (
 )
 from attention_collapse.experiments.scratch import Unfinished
 from attention_collapse.experiments.status import CHAPTERS, record_states
-from attention_collapse.measure.streaming import TextBar
+from attention_collapse.measure.streaming import ShardError, TextBar
 
 _PROGRAM = "python -m attention_collapse.experiments"
 
+FAILED, REFUSED = 1, 2
+# That of a failure which passes when the command is given again, and that of an interrupt.
+UNFINISHED, INTERRUPTED = 75, 130
+
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command and return its exit status.
+    """Run one command and return its exit status, which the module explains.
 
     Home section: *The phenomenon*.
     """
@@ -35,14 +43,22 @@ def main(arguments: list[str] | None = None) -> int:
         return options.command(options)
     except Unfinished as message:
         print(message)
-        return 0
+        return UNFINISHED
+    except KeyboardInterrupt:
+        print("interrupted: a run with --scratch goes on by the same command", file=sys.stderr)
+        return INTERRUPTED
+    except (MemoryError, ShardError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return FAILED
     except (ValueError, LookupError, FileExistsError) as error:
         print(f"error: {error}", file=sys.stderr)
-        return 2
+        return REFUSED
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog=_PROGRAM, description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog=_PROGRAM, description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     commands = parser.add_subparsers(required=True)
     listing = commands.add_parser("list", help="name the experiments and their settings")
     listing.set_defaults(command=_list)
@@ -94,9 +110,9 @@ def _run(options: argparse.Namespace) -> int:
     records.check_name("what", options.what)
     records.refuse_existing(options.out, options.experiment, options.what)
     provenance.check_device(options.device)
-    measurement = experiment.run(
-        config, device=options.device, report=_report, **_offered(experiment, options.scratch)
-    )
+    with TextBar(sys.stderr, patience=0.0) as bar:
+        offered = _offered(experiment, options.scratch, bar)
+        measurement = experiment.run(config, device=options.device, report=_report, **offered)
     _report("canary")
     record = records.Record(
         experiment=options.experiment,
@@ -118,12 +134,12 @@ def _run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _offered(experiment: Experiment, scratch: Path | None) -> dict[str, Any]:
+def _offered(experiment: Experiment, scratch: Path | None, bar: TextBar) -> dict[str, Any]:
     """What the command line has for those experiments that take it."""
     taken = inspect.signature(experiment.run).parameters
     if scratch is not None and "scratch" not in taken:
         raise ValueError(f"an experiment run in one go takes no scratch folder, got {scratch}")
-    offered = {"scratch": scratch, "progress": TextBar(sys.stderr, patience=0.0)}
+    offered = {"scratch": scratch, "progress": bar}
     return {name: value for name, value in offered.items() if name in taken}
 
 

@@ -27,6 +27,8 @@ def silent(task: str, done: int, total: int) -> None:
 class TextBar:
     """A bar of text, drawn over itself once a task has taken ``patience`` seconds.
 
+    Used as a context, it ends the line of a bar that an error or an interrupt left unfinished.
+
     Args:
         stream: Where to draw, for example ``sys.stderr``.
         patience: Seconds before the first drawing: short tasks leave no trace.
@@ -46,6 +48,7 @@ class TextBar:
     def __call__(self, task: str, done: int, total: int) -> None:
         """Draw the bar, and end its line with the last step."""
         if task != self._task:
+            self.end()
             self._task, self._start, self._drawn = task, time.monotonic(), False
         seconds = time.monotonic() - self._start
         if seconds >= self._patience or self._drawn:
@@ -54,6 +57,18 @@ class TextBar:
             self._stream.write(f"\r{task} [{bar}] {done}/{total}, {seconds:.0f} s")
             self._drawn = True
         if done >= total:
-            self._stream.write("\n" if self._drawn else "")
-            self._task = ""
+            self.end()
         self._stream.flush()
+
+    def end(self) -> None:
+        """End the line of the bar, if one is drawn."""
+        if self._drawn:
+            self._stream.write("\n")
+            self._stream.flush()
+        self._task, self._drawn = "", False
+
+    def __enter__(self) -> "TextBar":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.end()
