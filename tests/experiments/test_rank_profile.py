@@ -63,6 +63,22 @@ def test_commands_of_a_few_layers_give_the_record_of_one(arrays, tmp_path):
     assert not list(tmp_path.glob("*stream*"))
 
 
+def test_a_killed_run_gives_the_same_bits_in_bfloat16(tmp_path):
+    """Layers that one command measures the next one passes without looking, frame by frame."""
+    sizes = {"frames": (3,), "width": 64, "storage": "bfloat16", "spectrum_layers": (2,)}
+    config = dataclasses.replace(SMALL, **sizes, frame_chunk=1, energy_ranks=False)
+    expected = rank_profile.run(config, device="cpu").arrays
+
+    def killed_after_two(_, done, __):
+        if done == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        rank_profile.run(config, device="cpu", scratch=tmp_path, progress=killed_after_two)
+    assert not list(tmp_path.glob("*stream*"))
+    _same(rank_profile.run(config, device="cpu", scratch=tmp_path).arrays, expected)
+
+
 def test_observed_heads_are_evenly_spaced_and_those_of_all(arrays):
     assert "heads" in arrays
     four = dataclasses.replace(

@@ -7,6 +7,7 @@ from attention_collapse.vggt import Block, rotary_table
 from attention_collapse.vggt.aggregator import Aggregator
 from attention_collapse.vggt.chunks import even_chunk, in_chunks
 from attention_collapse.vggt.config import AggregatorConfig
+from attention_collapse.vggt.observation import Watch
 from attention_collapse.vggt.patch_encoder import PatchEncoderConfig
 from attention_collapse.vggt.precision import cast_linear_weights
 from tolerances import FLOAT64_NETWORK
@@ -122,6 +123,24 @@ def test_the_result_does_not_depend_on_the_queries_at_a_time(small_aggregator, i
         torch.testing.assert_close(
             chunked.layers[layer], whole.layers[layer], rtol=0, atol=FLOAT64_NETWORK
         )
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("only", [None, "output", "attention.key", "attention.weights"])
+def test_looking_changes_no_bit_and_is_cut_alike(generator, stirred, dtype, only):
+    block = stirred(Block(64, 2, generator=generator)).float()
+    cast_linear_weights(block, dtype)
+    tokens, seen, sizes = torch.randn(1, 37, 64, generator=generator), {}, []
+    for linear in (block.attn.qkv, block.attn.proj, block.mlp.fc1):
+        linear.register_forward_hook(lambda _, given, __: sizes.append(given[0].shape[1]))
+    observe = seen.__setitem__ if only is None else Watch(frozenset({only}), seen.__setitem__)
+    options = {"token_chunk": 5, "query_chunk": 8}
+    with torch.inference_mode():
+        looked = block(tokens, observe=observe, **options)
+        assert max(sizes) == 5
+        assert torch.equal(looked, block(tokens, **options))
+    assert only is None or set(seen) == {only}
+    assert seen.get("attention.key", torch.empty(1, 2, 37)).shape[2] == 37
 
 
 @pytest.mark.parametrize("chunk", [0, -2])

@@ -128,11 +128,11 @@ class Aggregator(nn.Module):
             reducer: Decides in every global block which tokens attention runs on.
             frame_chunk: Frames at a time, at most, that pass through the norms, the linear maps
                 and the MLPs; ``None`` takes all at once. It bounds the memory, and the result is
-                the same up to rounding. Blocks that are observed or reduced take all frames at
-                once, but for their MLP.
-            query_chunk: Queries at a time in the softmax of a global block that is neither
-                observed nor reduced. The fused kernels do not need it; where there is none, it
-                bounds the scores that are held.
+                the same up to rounding. Observed frame blocks take all frames at once, and reduced
+                global blocks but for their MLP.
+            query_chunk: Queries at a time in the softmax of a global block that is not reduced.
+                The fused kernels do not need it; where there is none, it bounds the scores that
+                are held.
 
         Raises:
             ValueError: The images have a wrong shape or type, no scene, no frame, a side that is

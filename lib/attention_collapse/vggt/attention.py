@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from attention_collapse.vggt.chunks import in_chunks
 from attention_collapse.vggt.initialisation import linear
 from attention_collapse.vggt.observation import Observe, asks_for, attention_weights
-from attention_collapse.vggt.reduction import Heads, Reduce, restored
+from attention_collapse.vggt.reduction import Heads, Reduce, restored, show
 from attention_collapse.vggt.rope import RotaryTable, rotate
 
 NORM_EPSILON = 1e-5
@@ -104,9 +104,7 @@ class Attention(nn.Module):
             ValueError: The reduction does not lead back to all tokens.
         """
         heads = self.heads_of(x, rotary=rotary)
-        if observe is not None:
-            for name, tensor in heads._asdict().items():
-                observe(name, tensor)
+        show(heads, observe)
         if reduce is None:
             output = self.proj(self.mix(heads, observe=observe))
         else:

@@ -12,7 +12,7 @@ from attention_collapse.vggt.attention import NORM_EPSILON, Attention
 from attention_collapse.vggt.chunks import check_query_chunk, in_chunks, write_in_chunks
 from attention_collapse.vggt.initialisation import linear
 from attention_collapse.vggt.observation import Observe, scoped
-from attention_collapse.vggt.reduction import Heads, Reduce
+from attention_collapse.vggt.reduction import Heads, Reduce, show
 from attention_collapse.vggt.rope import RotaryTable
 
 
@@ -136,22 +136,24 @@ class Block(nn.Module):
                 those of all tokens.
             token_chunk: Tokens at a time that pass through the norms, the linear maps and the MLP;
                 a multiple of the rotary table's tokens. It bounds the memory, and the result is
-                the same up to rounding. An observer and a reducer are given whole tensors: only
-                the MLP is cut then. Nothing is cut where gradients are kept, which hold it all
-                anyway. ``None`` takes all tokens at once.
-            query_chunk: Queries at a time in the softmax, with all keys, where no observer and no
-                reducer looks; ``None`` takes all at once.
+                the same up to rounding. An observer is shown the whole tensors of the same work:
+                looking changes no bit. A reducer takes all tokens at once, and only the MLP is cut
+                then. Nothing is cut where gradients are kept, which hold it all anyway. ``None``
+                takes all tokens at once.
+            query_chunk: Queries at a time in the softmax, with all keys, where there is no reducer;
+                ``None`` takes all at once.
 
         Raises:
             ValueError: A chunk is below 1, ``token_chunk`` is no multiple of the rotary table's
                 tokens, or a reduction does not lead back to all tokens.
         """
         _check_chunks(token_chunk, query_chunk, rotary)
-        if observe is None and reduce is None:
-            return self._by_tokens(x, rotary, token_chunk, query_chunk)
         watch = scoped(observe, "attention")
-        x = x + self.ls1(self.attn(self.norm1(x), rotary=rotary, observe=watch, reduce=reduce))
-        x = in_chunks(self._add_mlp, x, chunk=token_chunk, dim=1)
+        if reduce is None:
+            x = self._by_tokens(x, rotary, watch, token_chunk, query_chunk)
+        else:
+            x = x + self.ls1(self.attn(self.norm1(x), rotary=rotary, observe=watch, reduce=reduce))
+            x = in_chunks(self._add_mlp, x, chunk=token_chunk, dim=1)
         if observe is not None:
             observe("output", x)
         return x
@@ -203,19 +205,45 @@ class Block(nn.Module):
         self,
         x: Float[Tensor, "batch token width"],
         rotary: RotaryTable | None,
-        chunk: int | None,
+        watch: Observe | None,
+        token_chunk: int | None,
         query_chunk: int | None,
     ) -> Float[Tensor, "batch token width"]:
-        if self._has_gradients(x) or chunk is None or chunk >= x.shape[1]:
-            return self._step(x, rotary=rotary, query_chunk=query_chunk)
-        cut = {"chunk": chunk, "dim": 1}
-        prepare, places = partial(self.prepare, rotary=rotary), self.attn.empty_heads(x)
-        heads = write_in_chunks(prepare, x, places=places, place_dim=2, **cut)
-        mixed = self.attn.mix(heads, query_chunk=query_chunk)
-        del heads, places
+        whole = self._has_gradients(x) or token_chunk is None or token_chunk >= x.shape[1]
+        chunk = None if whole else token_chunk
+        heads = self._heads(x, rotary, chunk)
+        show(heads, watch)
+        mixed = self.attn.mix(heads, observe=watch, query_chunk=query_chunk)
+        del heads
+        if watch is not None:
+            return self._advance_watched(x, mixed, watch, chunk)
+        if chunk is None:
+            return self.advance(x, mixed)
         return write_in_chunks(
-            self.advance, x, mixed, places=torch.empty_like(x), place_dim=1, **cut
+            self.advance, x, mixed, places=torch.empty_like(x), chunk=chunk, dim=1, place_dim=1
         )
+
+    def _heads(
+        self, x: Float[Tensor, "batch token width"], rotary: RotaryTable | None, chunk: int | None
+    ) -> Heads:
+        if chunk is None:
+            return self.prepare(x, rotary)
+        prepare, places = partial(self.prepare, rotary=rotary), self.attn.empty_heads(x)
+        return write_in_chunks(prepare, x, places=places, chunk=chunk, dim=1, place_dim=2)
+
+    def _advance_watched(
+        self,
+        x: Float[Tensor, "batch token width"],
+        mixed: Float[Tensor, "batch token width"],
+        watch: Observe,
+        chunk: int | None,
+    ) -> Float[Tensor, "batch token width"]:
+        """As ``advance``, the whole attention output shown before it is added."""
+        output = in_chunks(self.attn.proj, mixed, chunk=chunk, dim=1)
+        watch("output", output)
+        x = x + self.ls1(output)
+        del output
+        return in_chunks(self._add_mlp, x, chunk=chunk, dim=1)
 
     def _has_gradients(self, x: Float[Tensor, "batch token width"]) -> bool:
         tensors = (x, *self.parameters())

@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from attention_collapse.tokens import TokenLayout
+from attention_collapse.vggt.observation import Observe
 
 
 class Heads(NamedTuple):
@@ -24,6 +25,16 @@ class Heads(NamedTuple):
     query: Float[Tensor, "batch head query dim"]
     key: Float[Tensor, "batch head key dim"]
     value: Float[Tensor, "batch head key dim"]
+
+
+def show(heads: Heads, observe: Observe | None) -> None:
+    """Show an observer ``query``, ``key`` and ``value``, if there is an observer.
+
+    Home section: *Notation*.
+    """
+    if observe is not None:
+        for name, tensor in heads._asdict().items():
+            observe(name, tensor)
 
 
 @dataclass(frozen=True)
