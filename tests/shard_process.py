@@ -1,5 +1,6 @@
 """One process of a sharded measurement, started with the environment of ``torchrun``."""
 
+import math
 import os
 import sys
 import time
@@ -73,6 +74,12 @@ def main(task, folder, seconds):
             os._exit(1)
         if rank == ranks - 1 and task == "hang":
             time.sleep(600)
+        if task == "refuse":
+            query, key = tokens(6)
+            query[:, 0] = math.nan if rank == ranks - 1 else 0
+            StreamedAttention(query, key, shards=shards)
+        if task == "unknown":
+            shards.sum(torch.ones(1).to(torch.float8_e4m3fn))
         torch.save(measure(shards, rank, ranks), f"{folder}/{rank}.pt")
 
 

@@ -27,7 +27,7 @@ INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
 if not INTERPRETED and not torch.cuda.is_available():
     pytest.skip("needs a CUDA device, or TRITON_INTERPRET=1", allow_module_level=True)
 
-from attention_collapse.measure.kernels import TILES, TritonBackend  # noqa: E402
+from attention_collapse.measure.kernels import TILES, TritonBackend, backend  # noqa: E402
 from attention_collapse.measure.kernels.exponential import COEFFICIENTS, instructions  # noqa: E402
 from attention_collapse.measure.kernels.row_statistics import (  # noqa: E402
     LARGEST_EXCESS,
@@ -312,8 +312,48 @@ def test_unknown_polynomials_are_refused(arguments, message):
 
 
 @pytest.mark.parametrize(
+    ("called", "message"),
+    [
+        ("row_statistics", "sums of every row, 0 MiB.*fewer heads at once"),
+        ("column_statistics", "4 sums of every key.*frames_at_once=1"),
+        ("apply_attention", "6 columns in half precision.*take 3 columns at a time"),
+        ("apply_attention_transposed", "6 columns in half precision.*take 3 columns at a time"),
+    ],
+)
+def test_an_exhausted_device_names_the_size_and_what_to_choose(called, message, monkeypatch):
+    def exhausted(*_, **__):
+        raise torch.OutOfMemoryError
+
+    monkeypatch.setattr(backend, called, exhausted)
+    query, key = stored("random", torch.float16)
+    normaliser, kernels = torch.zeros(HEADS, 201, device=DEVICE), TritonBackend()
+    passes = {
+        "row_statistics": lambda: kernels.rows(query, key),
+        "column_statistics": lambda: kernels.columns(query, key, normaliser),
+        "apply_attention": lambda: kernels.apply(query, key, normaliser, key[..., :6].float()),
+        "apply_attention_transposed": lambda: kernels.apply_transposed(
+            query, key, normaliser, query[..., :6].float()
+        ),
+    }
+    with pytest.raises(MemoryError, match=message):
+        passes[called]()
+
+
+@pytest.mark.parametrize("frames_at_once", [1, 3, 64])
+def test_frames_held_at_a_time_do_not_change_the_mass(frames_at_once):
+    query, key = stored("random", torch.float16, queries=140, keys=140)
+    normaliser = DenseBackend().rows(query, key).log_sum_exp
+    exact = DenseBackend().columns(query, key, normaliser, tokens_per_frame=20)
+    kernels = TritonBackend(frames_at_once=frames_at_once)
+    found = kernels.columns(query, key, normaliser, tokens_per_frame=20)
+    assert distance(found.frame_mass, exact.frame_mass) <= KERNEL_SUMS
+    assert distance(found.sums, exact.sums) <= KERNEL_SUMS
+
+
+@pytest.mark.parametrize(
     ("settings", "message"),
     [
+        ({"frames_at_once": 0}, "frames_at_once must be at least 1, got 0: 64 is fast"),
         ({"storage": torch.float32}, "got torch.float32: the tensor cores take 16 bits"),
         ({"chunk": 100}, "multiple of 128, got 100: 65536"),
         ({"tiles": {}}, r"got none for \['apply', 'apply_transposed', 'columns', 'rows'\]"),

@@ -179,7 +179,7 @@ def test_bad_tensors_are_refused(query, key, message):
 
 def test_a_layout_of_other_tokens_is_refused():
     query, key = independent()
-    with pytest.raises(ValueError, match="must be the 56 tokens of the layout; got 70 and 83"):
+    with pytest.raises(ValueError, match="keys must be the 56 tokens of the layout; got 83"):
         StreamedAttention(query, key, layout=LAYOUT)
 
 

@@ -4,10 +4,13 @@ import torch
 from attention_collapse.measure.streaming import (
     DenseBackend,
     PortableBackend,
+    StreamedAttention,
     choice,
     choose_backend,
+    energy_ranks,
+    leading_singular_values,
 )
-from streaming_cases import independent
+from streaming_cases import independent, normal
 
 CUDA = torch.device("cuda", 0)
 
@@ -41,14 +44,77 @@ def test_bad_options_of_the_portable_backend_are_refused(options, message):
         PortableBackend(**options)
 
 
-def test_an_exhausted_device_names_the_size_and_the_chunk(monkeypatch):
-    def exhausted(*_, **__):
-        raise torch.cuda.OutOfMemoryError
+EXHAUSTED = [
+    torch.OutOfMemoryError("CUDA out of memory"),
+    RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes."),
+]
 
-    monkeypatch.setattr(torch, "mm", exhausted)
+
+def exhaust(monkeypatch, owner, name, error=EXHAUSTED[0]):
+    def exhausted(*_, **__):
+        raise error
+
+    monkeypatch.setattr(owner, name, exhausted)
+
+
+@pytest.mark.parametrize("error", EXHAUSTED, ids=["cuda", "cpu"])
+def test_an_exhausted_device_names_the_size_and_the_chunk(monkeypatch, error):
+    exhaust(monkeypatch, torch, "mm", error)
     backend = PortableBackend(query_chunk=512, key_chunk=1024)
     with pytest.raises(MemoryError, match=r"4 MiB.*query_chunk=128, key_chunk=256"):
         backend.rows(*independent())
+
+
+def test_other_errors_are_not_of_memory(monkeypatch):
+    exhaust(monkeypatch, torch, "mm", RuntimeError("device-side assert"))
+    with pytest.raises(RuntimeError, match="device-side assert"):
+        PortableBackend().rows(*independent())
+
+
+@pytest.mark.parametrize("name", ["rows", "columns", "apply", "apply_transposed"])
+def test_a_dense_matrix_without_room_names_its_size(monkeypatch, name):
+    query, key = normal(1, 512, 8), normal(1, 512, 8, seed=1)
+    others = {"columns": (query[..., 0],), "apply": (query[..., 0], key)}
+    others["apply_transposed"] = others["apply"]
+    exhaust(monkeypatch, torch.Tensor, "softmax" if name == "rows" else "exp")
+    with pytest.raises(MemoryError, match=r"6 MiB, beside .* take PortableBackend"):
+        getattr(DenseBackend(), name)(query, key, *others.get(name, ()))
+
+
+@pytest.mark.parametrize("search", [leading_singular_values, energy_ranks])
+def test_a_search_without_room_names_its_blocks(monkeypatch, search):
+    attention = StreamedAttention(*independent())
+    exhaust(monkeypatch, torch.linalg, "eigh")
+    with pytest.raises(MemoryError, match="10 blocks of 83 tokens x 64 columns.*probes=32"):
+        search(attention, count=2, generator=torch.Generator())
+
+
+@pytest.mark.parametrize("chosen", ["highest", "high", "medium"])
+def test_products_are_in_full_precision_whatever_is_set(chosen, monkeypatch):
+    libraries = torch.backends.cuda.matmul, torch.backends.mkldnn.matmul
+    seen, mm, eigh = [], torch.mm, torch.linalg.eigh
+
+    def look(of):
+        def looking(*arguments, **options):
+            seen.append({library.fp32_precision for library in libraries})
+            return of(*arguments, **options)
+
+        return looking
+
+    monkeypatch.setattr(torch, "mm", look(mm))
+    monkeypatch.setattr(torch.linalg, "eigh", look(eigh))
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision(chosen)
+    try:
+        PortableBackend().rows(*independent())
+        leading_singular_values(
+            StreamedAttention(*independent()), count=2, generator=torch.Generator()
+        )
+        assert torch.get_float32_matmul_precision() == chosen
+    finally:
+        torch.set_float32_matmul_precision(before)
+    assert len(seen) > 20
+    assert all(precisions == {"ieee"} for precisions in seen)
 
 
 def test_no_tile_exceeds_the_chunks(monkeypatch):

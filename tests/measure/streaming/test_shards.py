@@ -21,7 +21,7 @@ TESTS = Path(shard_process.__file__).parent
 TIMEOUT, PATIENCE = 5, 120
 
 
-def start(task, ranks, folder):
+def start(task, ranks, folder, *, seconds=TIMEOUT):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -32,7 +32,6 @@ def start(task, ranks, folder):
         "PYTHONPATH": os.pathsep.join((str(TESTS), os.environ.get("PYTHONPATH", ""))),
         "OMP_NUM_THREADS": "1",
     }
-    seconds = PATIENCE if task == "measure" else TIMEOUT
     command = [sys.executable, TESTS / "shard_process.py", task, folder, str(seconds)]
     return [
         subprocess.Popen(command, env=common | {"RANK": str(rank)}, stderr=subprocess.PIPE)
@@ -42,7 +41,7 @@ def start(task, ranks, folder):
 
 @pytest.mark.parametrize("ranks", [1, 2, 3])
 def test_sharded_is_single(ranks, tmp_path):
-    processes = start("measure", ranks, tmp_path)
+    processes = start("measure", ranks, tmp_path, seconds=PATIENCE)
     for process in processes:
         _, errors = process.communicate(timeout=PATIENCE)
         assert process.returncode == 0, errors.decode()
@@ -63,6 +62,30 @@ def test_a_process_that_is_gone_is_an_error_on_the_others(task, tmp_path):
     finally:
         gone.kill()
         gone.communicate()
+
+
+def test_a_process_that_refuses_its_queries_is_an_error_on_the_others(tmp_path):
+    """Far below the time that they would wait for it."""
+    processes = start("refuse", 3, tmp_path, seconds=PATIENCE)
+    errors = [process.communicate(timeout=PATIENCE)[1].decode() for process in processes]
+    assert "ValueError: query must be finite" in errors[2]
+    for other in errors[:2]:
+        assert "ShardError: every process must have good queries and keys, 1 refused" in other
+
+
+def test_a_tensor_that_the_transport_cannot_add_is_no_fault_of_the_others(tmp_path):
+    for process in start("unknown", 2, tmp_path):
+        _, errors = process.communicate(timeout=PATIENCE)
+        assert process.returncode != 0
+        assert "ShardError" not in errors.decode()
+
+
+def test_a_device_without_a_number_is_refused(monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "1")
+    monkeypatch.delenv("LOCAL_RANK", raising=False)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    with pytest.raises(ValueError, match="got no LOCAL_RANK: start with torchrun"), of_this_run():
+        pass
 
 
 def test_a_run_of_one_process_needs_no_group():

@@ -1,6 +1,7 @@
 """The streamed passes by Triton kernels on a CUDA device."""
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -8,7 +9,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from attention_collapse.measure.kernels.column_statistics import column_statistics
+from attention_collapse.measure.kernels.column_statistics import (
+    CHUNK_GROUP,
+    FRAME_GROUP,
+    column_statistics,
+)
 from attention_collapse.measure.kernels.products import (
     apply_attention,
     apply_attention_transposed,
@@ -18,6 +23,7 @@ from attention_collapse.measure.kernels.tiles import ALIGNMENT, CHUNK, TILES, Ti
 from attention_collapse.measure.streaming.backend import ColumnStatistics, RowStatistics
 from attention_collapse.measure.streaming.choice import TRITON_DIMENSIONS
 from attention_collapse.measure.streaming.frame_shape import require_whole_frames
+from attention_collapse.measure.streaming.memory import explain_out_of_memory
 
 STORAGE = (torch.bfloat16, torch.float16)
 
@@ -37,17 +43,20 @@ class TritonBackend:
         storage: 16-bit format to which queries and keys of another are rounded; ``None`` refuses
             them, so that nothing is rounded unasked.
         chunk: keys or queries summed at a time; these sums are then added.
+        frames_at_once: frames of queries whose sums for every key are held at a time.
         tiles: tile sizes by pass, ``"rows"``, ``"columns"``, ``"apply"``, ``"apply_transposed"``.
 
     Raises:
         ValueError: If the storage format has not 16 bits, the chunk is no multiple of 128,
-            or a pass has no tiles.
+            no frame is held, or a pass has no tiles.
+        MemoryError: By a pass, if the device has no room for its results.
 
     Home section: *Measuring collapse*.
     """
 
     storage: torch.dtype | None = None
     chunk: int = CHUNK
+    frames_at_once: int = FRAME_GROUP
     tiles: Mapping[str, Tiles] = field(default_factory=lambda: TILES)
 
     name: ClassVar[str] = "triton"
@@ -62,6 +71,11 @@ class TritonBackend:
             raise ValueError(
                 f"chunk must be a multiple of {ALIGNMENT}, got {self.chunk}: {CHUNK} is a good size"
             )
+        if self.frames_at_once < 1:
+            raise ValueError(
+                f"frames_at_once must be at least 1, got {self.frames_at_once}: {FRAME_GROUP} is "
+                "fast, fewer take less memory"
+            )
         if missing := set(TILES) - set(self.tiles):
             raise ValueError(
                 f"tiles must hold every pass, got none for {sorted(missing)}: start from a copy "
@@ -72,8 +86,9 @@ class TritonBackend:
         self, query: Float[Tensor, "head query dim"], key: Float[Tensor, "head key dim"]
     ) -> RowStatistics:
         """Normaliser, entropy and energy of every row."""
-        query, key = self._stored(query, key)
-        return row_statistics(query, key, tiles=self.tiles["rows"], chunk=self.chunk)
+        with _room("the sums of every row", 60 * query[..., 0].numel()):
+            query, key = self._stored(query, key)
+            return row_statistics(query, key, tiles=self.tiles["rows"], chunk=self.chunk)
 
     def columns(
         self,
@@ -86,15 +101,19 @@ class TritonBackend:
         """Column sums and, given the tokens of a frame, the mass from frame to frame."""
         if tokens_per_frame is not None:
             require_whole_frames(query, key, tokens_per_frame)
-        query, key = self._stored(query, key)
-        return column_statistics(
-            query,
-            key,
-            log_sum_exp,
-            tokens_per_frame=tokens_per_frame,
-            tiles=self.tiles["columns"],
-            chunk=self.chunk,
-        )
+        parts = CHUNK_GROUP if tokens_per_frame is None else self.frames_at_once
+        fewer = f"take TritonBackend(frames_at_once={max(1, parts // 4)}), or fewer heads at once"
+        with _room(f"{parts} sums of every key", (4 * parts + 20) * key[..., 0].numel(), fewer):
+            query, key = self._stored(query, key)
+            return column_statistics(
+                query,
+                key,
+                log_sum_exp,
+                tokens_per_frame=tokens_per_frame,
+                tiles=self.tiles["columns"],
+                chunk=self.chunk,
+                frames_at_once=self.frames_at_once,
+            )
 
     def apply(
         self,
@@ -104,9 +123,10 @@ class TritonBackend:
         columns: Float[Tensor, "head key column"],
     ) -> Float[Tensor, "head query column"]:
         r"""The product :math:`A \, \Omega`."""
-        query, key = self._stored(query, key)
         tiles = self.tiles["apply"]
-        return apply_attention(query, key, log_sum_exp, columns, tiles=tiles, chunk=self.chunk)
+        with _room_for_product(query, columns):
+            query, key = self._stored(query, key)
+            return apply_attention(query, key, log_sum_exp, columns, tiles=tiles, chunk=self.chunk)
 
     def apply_transposed(
         self,
@@ -116,11 +136,12 @@ class TritonBackend:
         columns: Float[Tensor, "head query column"],
     ) -> Float[Tensor, "head key column"]:
         r"""The product :math:`A^\top Y`."""
-        query, key = self._stored(query, key)
         tiles = self.tiles["apply_transposed"]
-        return apply_attention_transposed(
-            query, key, log_sum_exp, columns, tiles=tiles, chunk=self.chunk
-        )
+        with _room_for_product(key, columns):
+            query, key = self._stored(query, key)
+            return apply_attention_transposed(
+                query, key, log_sum_exp, columns, tiles=tiles, chunk=self.chunk
+            )
 
     def _stored(
         self, query: Float[Tensor, "head query dim"], key: Float[Tensor, "head key dim"]
@@ -135,6 +156,23 @@ class TritonBackend:
             )
         storage = self.storage or query.dtype
         return query.to(storage).contiguous(), key.to(storage).contiguous()
+
+
+def _room(
+    what: str, needed: int, remedy: str = "take fewer heads at once"
+) -> AbstractContextManager[None]:
+    return explain_out_of_memory(what, needed=needed, remedy=remedy)
+
+
+def _room_for_product(
+    kept: Float[Tensor, "head kept dim"], columns: Float[Tensor, "head streamed column"]
+) -> AbstractContextManager[None]:
+    width = columns.shape[-1]
+    return _room(
+        f"{width} columns in half precision and a product as wide",
+        2 * columns.numel() + 4 * kept[..., 0].numel() * width,
+        f"take {max(1, width // 2)} columns at a time, or fewer heads at once",
+    )
 
 
 def _require_sizes(

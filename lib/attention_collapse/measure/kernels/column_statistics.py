@@ -74,11 +74,12 @@ def column_statistics(
     tokens_per_frame: int | None = None,
     tiles: Tiles,
     chunk: int = CHUNK,
+    frames_at_once: int = FRAME_GROUP,
 ) -> ColumnStatistics:
     r"""Column sums :math:`c_j = \sum_i e^{S_{ij} - l_i}` and the mass between frames.
 
     The queries of one frame, or of one chunk, are summed in single precision, the sums of frames
-    and chunks in double precision. For the mass, what 64 frames of queries give to every key is
+    and chunks in double precision. For the mass, what some frames of queries give to every key is
     held at a time.
 
     Args:
@@ -88,6 +89,7 @@ def column_statistics(
         tokens_per_frame: Tokens of a frame; without it there is no mass between frames.
         tiles: Sizes of the kernel's tiles; it keeps keys and streams queries.
         chunk: Queries summed in single precision without frames.
+        frames_at_once: Frames whose sums for every key are held at a time.
 
     Source: derived in the book.
 
@@ -96,7 +98,7 @@ def column_statistics(
     (heads, queries, _), keys = query.shape, key.shape[1]
     sums = torch.zeros(heads, keys, dtype=torch.float64, device=query.device)
     segment = tokens_per_frame or min(chunk, queries)
-    group = FRAME_GROUP if tokens_per_frame else CHUNK_GROUP
+    group = frames_at_once if tokens_per_frame else CHUNK_GROUP
     bias = _bias(base_two(log_sum_exp, dim=query.shape[-1]), segment, tiles.streamed)
     mass = []
     for first in range(0, bias.shape[1], group):

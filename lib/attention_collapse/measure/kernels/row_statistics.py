@@ -18,6 +18,7 @@ from attention_collapse.measure.kernels.tiles import (
     powers_per_nat,
 )
 from attention_collapse.measure.streaming.backend import RowStatistics
+from attention_collapse.measure.streaming.precision import full_precision
 
 # Partial sums of a row. A thread of a tensor-core tile holds whole residues modulo 8 of the
 # columns, so that no thread waits for another inside the loop.
@@ -185,6 +186,7 @@ def row_statistics(
     )
 
 
+@full_precision()
 def fixed_shift(
     query: Float[Tensor, "head query dim"], key: Float[Tensor, "head key dim"]
 ) -> Float[Tensor, "head query"] | None:

@@ -12,7 +12,11 @@ from attention_collapse.measure.streaming.backend import Backend, ColumnStatisti
 from attention_collapse.measure.streaming.choice import choose_backend
 from attention_collapse.measure.streaming.frame_shape import require_whole_frames
 from attention_collapse.measure.streaming.progress import Progress, silent
-from attention_collapse.measure.streaming.shards import Shards, SingleProcess
+from attention_collapse.measure.streaming.shards import (
+    ShardError,
+    Shards,
+    SingleProcess,
+)
 from attention_collapse.measure.validation import require_finite
 from attention_collapse.tokens import TokenLayout
 
@@ -42,6 +46,7 @@ class StreamedAttention:
     Raises:
         ValueError: If a tensor has not three axes, is empty or not finite, the two differ in heads,
             dimension, type or device, or the layout is not that of the tokens.
+        ShardError: If another process refuses its queries or keys.
 
     Home section: *Measuring collapse*.
     """
@@ -56,17 +61,15 @@ class StreamedAttention:
         report: Progress = silent,
         shards: Shards | None = None,
     ) -> None:
-        _require_heads(query, key)
+        self.shards = shards or SingleProcess()
+        self.query_count = _agreed_count(query, key, layout, self.shards)
         self.query = query
         self.key = key
         self.backend = backend or choose_backend(query.device, query.dtype, query.shape[-1])
-        self.shards = shards or SingleProcess()
         self.report = report
-        count = query.new_tensor(query.shape[1], dtype=torch.float64)
-        self.query_count = int(self.shards.sum(count))
         self.layout = layout
         if layout is not None:
-            self._require_layout(layout)
+            _require_all_tokens("queries", self.query_count, layout)
 
     @property
     def heads(self) -> int:
@@ -178,19 +181,48 @@ class StreamedAttention:
             self.report(task, min(start + step, self.heads), self.heads)
         return _concatenate(parts)
 
-    def _require_layout(self, layout: TokenLayout) -> None:
-        if (self.query_count, self.key.shape[1]) != (layout.count, layout.count):
-            raise ValueError(
-                f"queries and keys must be the {layout.count} tokens of the layout; got "
-                f"{self.query_count} and {self.key.shape[1]}: pass global attention, or the "
-                "layout of its tokens."
-            )
-        require_whole_frames(self.query, self.key, layout.per_frame)
-
 
 def _concatenate(parts: list[_Statistics]) -> _Statistics:
     fields = zip(*(vars(part).values() for part in parts), strict=True)
     return type(parts[0])(*(None if group[0] is None else torch.cat(group) for group in fields))
+
+
+def _agreed_count(
+    query: Float[Tensor, "..."],
+    key: Float[Tensor, "..."],
+    layout: TokenLayout | None,
+    shards: Shards,
+) -> int:
+    """Queries of all processes, once each process has found its own to be good.
+
+    A process that refused its tensors without a word would leave the others waiting.
+    """
+    refusal = None
+    try:
+        _require_heads(query, key)
+        if layout is not None:
+            _require_all_tokens("keys", key.shape[1], layout)
+            require_whole_frames(query, key, layout.per_frame)
+    except ValueError as error:
+        refusal = error
+    own = [0, 1] if refusal else [query.shape[1], 0]
+    count, refused = shards.sum(query.new_tensor(own, dtype=torch.float64)).tolist()
+    if refusal:
+        raise refusal
+    if refused:
+        raise ShardError(
+            f"every process must have good queries and keys, {refused:.0f} refused theirs: look "
+            "for the first error of the other ranks, then start all of them again."
+        )
+    return int(count)
+
+
+def _require_all_tokens(name: str, count: int, layout: TokenLayout) -> None:
+    if count != layout.count:
+        raise ValueError(
+            f"{name} must be the {layout.count} tokens of the layout; got {count}: pass global "
+            "attention, or the layout of its tokens."
+        )
 
 
 def _require_heads(query: Float[Tensor, "..."], key: Float[Tensor, "..."]) -> None:

@@ -1,11 +1,14 @@
 """The reference: whole attention matrices in float64."""
 
+from contextlib import AbstractContextManager
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from attention_collapse.measure.streaming.backend import ColumnStatistics, RowStatistics
 from attention_collapse.measure.streaming.frame_shape import require_whole_frames
+from attention_collapse.measure.streaming.memory import explain_out_of_memory
 
 GIBIBYTE = 2**30
 
@@ -19,6 +22,7 @@ class DenseBackend:
 
     Raises:
         ValueError: By a pass, if the matrices would exceed ``byte_limit``.
+        MemoryError: By a pass, if the device has no room for them.
 
     Home section: *Measuring collapse*.
     """
@@ -32,13 +36,14 @@ class DenseBackend:
         self, query: Float[Tensor, "head query dim"], key: Float[Tensor, "head key dim"]
     ) -> RowStatistics:
         """Normaliser, entropy and energy of every row."""
-        scores = self._scores(query, key)
-        weights = scores.softmax(-1)
-        return RowStatistics(
-            log_sum_exp=scores.logsumexp(-1),
-            entropy=torch.special.entr(weights).sum(-1),
-            energy=weights.square().sum(-1),
-        )
+        with self._room(query, key):
+            scores = _scores(query, key)
+            weights = scores.softmax(-1)
+            return RowStatistics(
+                log_sum_exp=scores.logsumexp(-1),
+                entropy=torch.special.entr(weights).sum(-1),
+                energy=weights.square().sum(-1),
+            )
 
     def columns(
         self,
@@ -49,13 +54,15 @@ class DenseBackend:
         tokens_per_frame: int | None = None,
     ) -> ColumnStatistics:
         """Column sums and, given the tokens of a frame, the mass from frame to frame."""
-        weights = self._weights(query, key, log_sum_exp)
-        if tokens_per_frame is None:
-            return ColumnStatistics(weights.sum(-2))
-        require_whole_frames(query, key, tokens_per_frame)
-        by_key_frame = weights.unflatten(-1, (-1, tokens_per_frame)).sum(-1)
-        mass = by_key_frame.unflatten(-2, (-1, tokens_per_frame)).sum(-2)
-        return ColumnStatistics(weights.sum(-2), mass)
+        if tokens_per_frame is not None:
+            require_whole_frames(query, key, tokens_per_frame)
+        with self._room(query, key):
+            weights = _weights(query, key, log_sum_exp)
+            if tokens_per_frame is None:
+                return ColumnStatistics(weights.sum(-2))
+            by_key_frame = weights.unflatten(-1, (-1, tokens_per_frame)).sum(-1)
+            mass = by_key_frame.unflatten(-2, (-1, tokens_per_frame)).sum(-2)
+            return ColumnStatistics(weights.sum(-2), mass)
 
     def apply(
         self,
@@ -65,7 +72,8 @@ class DenseBackend:
         columns: Float[Tensor, "head key column"],
     ) -> Float[Tensor, "head query column"]:
         r"""The product :math:`A \, \Omega`."""
-        return self._weights(query, key, log_sum_exp) @ columns.double()
+        with self._room(query, key):
+            return _weights(query, key, log_sum_exp) @ columns.double()
 
     def apply_transposed(
         self,
@@ -75,19 +83,12 @@ class DenseBackend:
         columns: Float[Tensor, "head query column"],
     ) -> Float[Tensor, "head key column"]:
         r"""The product :math:`A^\top Y`."""
-        return self._weights(query, key, log_sum_exp).mT @ columns.double()
+        with self._room(query, key):
+            return _weights(query, key, log_sum_exp).mT @ columns.double()
 
-    def _weights(
-        self,
-        query: Float[Tensor, "head query dim"],
-        key: Float[Tensor, "head key dim"],
-        log_sum_exp: Float[Tensor, "head query"],
-    ) -> Float[Tensor, "head query key"]:
-        return (self._scores(query, key) - log_sum_exp.double()[..., None]).exp()
-
-    def _scores(
+    def _room(
         self, query: Float[Tensor, "head query dim"], key: Float[Tensor, "head key dim"]
-    ) -> Float[Tensor, "head query key"]:
+    ) -> AbstractContextManager[None]:
         needed = 8 * query.shape[0] * query.shape[1] * key.shape[1]
         if needed > self._byte_limit:
             raise ValueError(
@@ -95,4 +96,22 @@ class DenseBackend:
                 f"{query.shape[0]} of {query.shape[1]} x {key.shape[1]} in float64 need {needed} "
                 f"({needed / GIBIBYTE:.1f} GiB): take PortableBackend(), or raise byte_limit."
             )
-        return query.double() @ key.double().mT / query.shape[-1] ** 0.5
+        return explain_out_of_memory(
+            "three whole attention matrices of each head in float64",
+            needed=3 * needed,
+            remedy="take PortableBackend(), or fewer heads at once",
+        )
+
+
+def _weights(
+    query: Float[Tensor, "head query dim"],
+    key: Float[Tensor, "head key dim"],
+    log_sum_exp: Float[Tensor, "head query"],
+) -> Float[Tensor, "head query key"]:
+    return (_scores(query, key) - log_sum_exp.double()[..., None]).exp()
+
+
+def _scores(
+    query: Float[Tensor, "head query dim"], key: Float[Tensor, "head key dim"]
+) -> Float[Tensor, "head query key"]:
+    return query.double() @ key.double().mT / query.shape[-1] ** 0.5

@@ -21,6 +21,7 @@ from attention_collapse.measure.streaming.singular_values import (
     checked_probes,
     leading_of,
     over_heads,
+    room_for_search,
     stacked,
 )
 
@@ -114,7 +115,8 @@ def energy_ranks(
         bulk = bulk_quadratures(head_products, vectors, start, steps=bulk_steps)
         return _ranks(leading, found.values[:known].square(), bulk)
 
-    heads = over_heads(measure, attention.heads, generator=generator, finished=finished)
+    with room_for_search(attention, probes=probes, products=products):
+        heads = over_heads(measure, attention.heads, generator=generator, finished=finished)
     return _stacked(heads)
 
 

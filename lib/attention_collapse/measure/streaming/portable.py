@@ -9,11 +9,9 @@ from torch import Tensor
 
 from attention_collapse.measure.streaming.backend import ColumnStatistics, RowStatistics
 from attention_collapse.measure.streaming.frame_shape import require_whole_frames
-from attention_collapse.measure.streaming.tiles import (
-    Tiles,
-    explain_out_of_memory,
-    merge_row_parts,
-)
+from attention_collapse.measure.streaming.memory import explain_out_of_memory
+from attention_collapse.measure.streaming.precision import full_precision
+from attention_collapse.measure.streaming.tiles import Tiles, merge_row_parts
 
 # Two tiles of this size stay in the caches of two cores; the fastest of those tried.
 CPU_CHUNKS = (256, 2048)
@@ -36,7 +34,7 @@ class PortableBackend:
 
     Raises:
         ValueError: If a chunk is not positive or ``dtype`` is another type.
-        MemoryError: By a pass, if a CUDA device has no room for its tiles or its result.
+        MemoryError: By a pass, if the device has no room for its tiles or its result.
 
     Home section: *Measuring collapse*.
     """
@@ -133,8 +131,13 @@ class PortableBackend:
             area = rows * keys
             rows = tokens_per_frame * max(1, rows // tokens_per_frame)
             keys = max(1, area // rows)
-        tile_bytes = 2 * rows * keys * self._dtype.itemsize
-        with explain_out_of_memory(rows, keys, tile_bytes=tile_bytes, result_bytes=8 * results):
+        smaller = f"query_chunk={max(1, rows // 4)}, key_chunk={max(1, keys // 4)}"
+        room = explain_out_of_memory(
+            f"two tiles of {rows} queries x {keys} keys and the results",
+            needed=2 * rows * keys * self._dtype.itemsize + 8 * results,
+            remedy=f"take PortableBackend({smaller}), or fewer heads at once",
+        )
+        with room, full_precision():
             yield Tiles(rows, keys, dtype=self._dtype, device=query.device)
 
 

@@ -13,6 +13,8 @@ from torch import Tensor
 
 TIMEOUT = timedelta(minutes=10)
 """How long a process waits for the others; a pass over all heads lies between two exchanges."""
+# Words of gloo where another process is gone: it has no type for it.
+_TRANSPORT = ("timed out", "timeout", "connection", "peer", "socket", "gloo/transport")
 
 
 @runtime_checkable
@@ -51,7 +53,7 @@ class SingleProcess:
 
 
 class ShardError(RuntimeError):
-    """Another process died or did not answer in time.
+    """Another process died, did not answer in time, or refused what it was given.
 
     Home section: *A thousand frames*.
     """
@@ -108,11 +110,19 @@ class DistributedShards:
             # Waiting with a timeout makes NCCL wait on the host too, where it can raise.
             start().wait(self._timeout)
         except RuntimeError as error:
+            if not _is_of_another_process(error):
+                raise
             raise ShardError(
                 f"every process must take part in each {operation} within {self._timeout}; rank "
                 f"{dist.get_rank()} of {dist.get_world_size()} was left waiting: look for the "
                 "first error of the other ranks, then start all of them again."
             ) from error
+
+
+def _is_of_another_process(error: RuntimeError) -> bool:
+    """Whether an operation failed by its transport, and not by what this process gave it."""
+    message = str(error).lower()
+    return isinstance(error, dist.DistError) or any(word in message for word in _TRANSPORT)
 
 
 @contextmanager
@@ -124,18 +134,32 @@ def of_this_run(*, timeout: timedelta = TIMEOUT) -> Iterator[Shards]:
     Args:
         timeout: How long to wait for the other processes in one operation.
 
+    Raises:
+        ValueError: If there is CUDA and the process does not know its number on its machine.
+
     Home section: *A thousand frames*.
     """
     if "WORLD_SIZE" not in os.environ:
         yield SingleProcess()
         return
-    if torch.cuda.is_available():
-        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-    dist.init_process_group(timeout=timeout)
+    dist.init_process_group(timeout=timeout, device_id=_own_device())
     try:
         yield DistributedShards(timeout=timeout)
     finally:
         dist.destroy_process_group()
+
+
+def _own_device() -> torch.device | None:
+    """The CUDA device of this process, if there is CUDA, made the current one."""
+    if not torch.cuda.is_available():
+        return None
+    if "LOCAL_RANK" not in os.environ:
+        raise ValueError(
+            "a process must know its number on this machine, got no LOCAL_RANK: start with torchrun"
+        )
+    device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
+    torch.cuda.set_device(device)
+    return device
 
 
 def share_of(count: int, *, rank: int, ranks: int, unit: int = 1) -> slice:

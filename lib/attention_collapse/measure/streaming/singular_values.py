@@ -1,6 +1,7 @@
 """The leading singular values of streamed attention, head by head."""
 
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, Iterator, MutableMapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -14,6 +15,8 @@ from attention_collapse.measure.streaming.bidiagonal import (
     HeadProducts,
     bidiagonalise,
 )
+from attention_collapse.measure.streaming.memory import explain_out_of_memory
+from attention_collapse.measure.streaming.precision import full_precision
 
 PROBES = 64
 """Columns of a block: four for each of sixteen values."""
@@ -84,6 +87,7 @@ def leading_singular_values(
     Raises:
         ValueError: If ``products`` is even or below three, or ``count`` is above ``probes`` or the
             number of tokens.
+        MemoryError: If the device has no room for the blocks of one head.
 
     Home section: *Measuring collapse*.
     """
@@ -96,7 +100,9 @@ def leading_singular_values(
         )
         return leading_of(found, attention.frobenius_squared[head], count=count)
 
-    return stacked(over_heads(measure, attention.heads, generator=generator, finished=finished))
+    with room_for_search(attention, probes=probes, products=products):
+        heads = over_heads(measure, attention.heads, generator=generator, finished=finished)
+    return stacked(heads)
 
 
 def leading_of(
@@ -124,6 +130,26 @@ def checked_probes(attention: StreamedAttention, *, count: int, probes: int, pro
             f"{count}: ask for fewer values or take more probes."
         )
     return most
+
+
+@contextmanager
+def room_for_search(attention: StreamedAttention, *, probes: int, products: int) -> Iterator[None]:
+    """Explain memory that a search exhausts, and keep its products in full precision.
+
+    Raises:
+        MemoryError: If the device has no room for the blocks of one head.
+
+    Home section: *Measuring collapse*.
+    """
+    tokens = max(attention.query.shape[1], attention.key.shape[1])
+    entry = 8 if attention.query.dtype == torch.float64 else 4
+    room = explain_out_of_memory(
+        f"{2 * products} blocks of {tokens} tokens x {probes} columns",
+        needed=2 * products * tokens * probes * entry,
+        remedy=f"take probes={max(1, probes // 2)}, fewer products, or more processes",
+    )
+    with room, full_precision():
+        yield
 
 
 def over_heads(

@@ -1,8 +1,5 @@
 """Tiles of the score matrix of one head, computed in place in two buffers."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import torch
 from jaxtyping import Float, Float64
 from torch import Tensor
@@ -89,28 +86,6 @@ def merge_row_parts(
     # A single key leaves a rounding of either sign.
     entropy = (total.log() - mean_below).clamp_min(0)
     return torch.stack((peak + total.log(), entropy, energy))
-
-
-@contextmanager
-def explain_out_of_memory(
-    query_chunk: int, key_chunk: int, *, tile_bytes: int, result_bytes: int
-) -> Iterator[None]:
-    """Turn an exhausted CUDA device into an error that names sizes and the chunks to choose.
-
-    Raises:
-        MemoryError: If the device runs out of memory inside.
-
-    Home section: *Measuring collapse*.
-    """
-    try:
-        yield
-    except torch.cuda.OutOfMemoryError as error:
-        smaller = f"query_chunk={max(1, query_chunk // 4)}, key_chunk={max(1, key_chunk // 4)}"
-        raise MemoryError(
-            f"the device must hold two tiles of {query_chunk} queries x {key_chunk} keys, "
-            f"{tile_bytes / 2**20:.0f} MiB, and results of {result_bytes / 2**20:.0f} MiB beside "
-            f"the queries and keys: take PortableBackend({smaller}), or fewer heads at once."
-        ) from error
 
 
 def _ranges(count: int, chunk: int) -> list[slice]:
