@@ -35,6 +35,7 @@ AXES = {
     "spread": _LAYER,
     "singular_values": (*_SPECTRUM, "value"),
     "singular_value_errors": (*_SPECTRUM, "value"),
+    "singular_value_floor": _SPECTRUM,
     "singular_ratio": _SPECTRUM,
     "stable_rank": _SPECTRUM,
     "attention_participation_ratio": _SPECTRUM,

@@ -87,7 +87,8 @@ def summarise_spectrum(
 ) -> Summary:
     """Leading singular values of every head, what follows from them, and their errors.
 
-    ``singular_values`` and ``singular_value_errors``, ``singular_ratio``, ``stable_rank``; with
+    ``singular_values`` with ``singular_value_errors`` and ``singular_value_floor``, what may be
+    rounding; ``singular_ratio``, ``stable_rank``; with
     ``energy``, which takes more than twice the products, also ``attention_participation_ratio``
     and ``energy_effective_rank`` with the errors of both. See ``leading_singular_values`` and
     ``energy_ranks``.
@@ -122,6 +123,7 @@ def _leading(values: StreamedValues) -> dict[str, Float64[Tensor, "head ..."]]:
     return {
         "singular_values": values.values,
         "singular_value_errors": values.errors,
+        "singular_value_floor": values.floor,
         "singular_ratio": values.ratio,
         "stable_rank": values.stable_rank,
     }

@@ -9,7 +9,7 @@ from attention_collapse.measure.streaming import (
     leading_singular_values,
 )
 from streaming_cases import normal, whole_matrix
-from tolerances import FLOAT64, GRAM_ROUNDING, SETTLED_VALUES, STREAMED_SPECTRUM
+from tolerances import FLOAT64, GRAM_ROUNDING, SETTLED_VALUES
 
 TOKENS, DIM = 400, 32
 OPTIONS = {"count": 8, "probes": 24}
@@ -88,12 +88,35 @@ def test_more_products_leave_less(case):
 
 
 @pytest.mark.parametrize("case", SPECTRA)
-def test_float32_adds_its_rounding_only(case):
+def test_float32_adds_its_floor_only(case):
     query, key = (tensor.float() for tensor in SPECTRA[case]())
     attention = StreamedAttention(query, key)
     found = leading_singular_values(attention, products=7, generator=generator(), **OPTIONS)
     exact = exact_values(case)[:, :8]
-    assert ((exact - found.values).abs() <= found.errors + STREAMED_SPECTRUM * exact[:, :1]).all()
+    allowed = found.errors + found.floor[:, None]
+    assert ((exact - found.values).abs() <= allowed).all()
+    torch.testing.assert_close(found.floor, PortableBackend().rounding * found.values[:, 0])
+
+
+def test_the_floor_of_a_backend_is_part_of_the_error_of_ranks():
+    rough = PortableBackend(dtype=torch.float64)
+    rough.rounding = 0.01
+    exact, found = (
+        energy_ranks(
+            StreamedAttention(*SPECTRA["with_sink"](), backend=backend),
+            generator=generator(),
+            **OPTIONS,
+        )
+        for backend in (DOUBLE, rough)
+    )
+    assert torch.equal(exact.effective_rank, found.effective_rank)
+    assert (found.leading.floor == 0.01 * found.leading.values[:, 0]).all()
+    energy = 2 * found.leading.floor * found.leading.values[:, 0]
+    share = energy / found.leading.frobenius_squared
+    grown = found.effective_rank_error - exact.effective_rank_error
+    # The logarithms of the energies below one percent of the largest are 4.6 and more.
+    assert (grown > 4 * share * found.effective_rank).all()
+    assert (found.participation_error > exact.participation_error).all()
 
 
 def test_stable_rank_and_ratio_are_those_of_the_spectrum():

@@ -30,6 +30,10 @@ STORAGE = (torch.bfloat16, torch.float16)
 # Tile coordinates and the place of a third number a row are 32-bit, over all heads.
 MOST_ROWS = 2**30
 
+# Of products: weights and columns are halves, each good to 2^-12 of itself. Attention has no
+# negative entry, so that the first moves no singular value by more than 2^-12 of the largest.
+ROUNDING = 5e-4
+
 
 @dataclass(frozen=True)
 class TritonBackend:
@@ -60,6 +64,7 @@ class TritonBackend:
     tiles: Mapping[str, Tiles] = field(default_factory=lambda: TILES)
 
     name: ClassVar[str] = "triton"
+    rounding: ClassVar[float] = ROUNDING
 
     def __post_init__(self) -> None:
         if self.storage not in (None, *STORAGE):

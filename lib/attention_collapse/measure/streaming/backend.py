@@ -47,10 +47,17 @@ class Backend(Protocol):
     No pass holds a matrix of queries by keys, the dense reference excepted. Queries and keys may
     differ in number. ``log_sum_exp`` is that of ``rows``: with it a pass needs no running maximum.
 
+    Attributes:
+        name: Of the backend.
+        rounding: Error of its products relative to :math:`\|A\|_2` times that of the columns, at
+            scores of ordinary size. By Weyl's inequality no singular value is off by more than
+            this part of the largest.
+
     Home section: *Measuring collapse*.
     """
 
     name: str
+    rounding: float
 
     def rows(
         self, query: Float[Tensor, "head query dim"], key: Float[Tensor, "head key dim"]

@@ -11,6 +11,8 @@ from attention_collapse.measure.streaming.frame_shape import require_whole_frame
 from attention_collapse.measure.streaming.memory import explain_out_of_memory
 
 GIBIBYTE = 2**30
+# Exponents of scores of order ten are good to a few units in the last place of float64.
+ROUNDING = 2.0**-44
 
 
 class DenseBackend:
@@ -28,6 +30,7 @@ class DenseBackend:
     """
 
     name = "dense"
+    rounding = ROUNDING
 
     def __init__(self, *, byte_limit: int = 2 * GIBIBYTE) -> None:
         self._byte_limit = byte_limit

@@ -41,10 +41,12 @@ class EnergyRanks:
     Attributes:
         leading: The leading singular values.
         participation_ratio: :math:`(\sum_n \sigma_n^2)^2 / \sum_n \sigma_n^4`.
-        participation_error: Its standard error over the random columns.
+        participation_error: Its standard error over the random columns, and what the floor of the
+            leading values leaves open of the energy of the others.
         effective_rank: :math:`\exp(-\sum_n p_n \ln p_n)`, :math:`p_n = \sigma_n^2 / \|A\|_F^2`.
-        effective_rank_error: Its standard error over the random columns, and half the distance
-            between the two quadratures.
+        effective_rank_error: Its standard error over the random columns, half the distance between
+            the two quadratures, and what the floor of the leading values leaves open of the energy
+            of the others: near rank one that is the larger part.
 
     Home section: *Measuring collapse*.
     """
@@ -77,9 +79,9 @@ def energy_ranks(
 
     is sampled with normal columns :math:`z` and Golub–Kahan steps, for :math:`f = x^2` and
     :math:`x \ln x`, and scaled so that :math:`f = x` gives the energy that is left,
-    :math:`\|A\|_F^2 - \sum_n s_n^2`, which is exact. Gauss quadrature is exact for :math:`x^2`.
-    For :math:`x \ln x` the mean of Gauss and Gauss–Radau quadrature is taken, between which the
-    integral lies.
+    :math:`\|A\|_F^2 - \sum_n s_n^2`, exact for exact values. Gauss quadrature is exact for
+    :math:`x^2`. For :math:`x \ln x` the mean of Gauss and Gauss–Radau quadrature is taken, between
+    which the integral lies.
 
     Args:
         attention: The heads; its ``report`` is told after each product.
@@ -108,7 +110,7 @@ def energy_ranks(
         found = bidiagonalise(
             head_products, probes=probes, count=products, generator=head_generator
         )
-        leading = leading_of(found, attention.frobenius_squared[head], count=count)
+        leading = leading_of(found, attention, head, count=count)
         known = _settled(found)
         start = head_products.random_columns(bulk_probes, head_generator)
         vectors = found.right_vectors(known)
@@ -133,6 +135,8 @@ def _ranks(
 ) -> EnergyRanks:
     whole = leading.frobenius_squared
     left = (whole - energies.sum()).clamp_min(0)
+    # A difference: the floor of each known value moves its square by twice the value times it.
+    left_error = 2 * leading.floor * energies.sqrt().sum()
     squares, squares_error = bulk[0].mean_per_energy(bulk[0].nodes.square())
     fourth = energies.square().sum() + left * squares
     participation = whole.square() / fourth
@@ -144,9 +148,11 @@ def _ranks(
     return EnergyRanks(
         leading=leading,
         participation_ratio=participation,
-        participation_error=participation * left * squares_error / fourth,
+        participation_error=participation * (left * squares_error + left_error * squares) / fourth,
         effective_rank=effective,
-        effective_rank_error=effective * left * (error + (above - below).abs() / 2) / whole,
+        effective_rank_error=effective
+        * (left * (error + (above - below).abs() / 2) + left_error * (below + above).abs() / 2)
+        / whole,
     )
 
 

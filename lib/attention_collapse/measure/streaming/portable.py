@@ -17,6 +17,8 @@ from attention_collapse.measure.streaming.tiles import Tiles, merge_row_parts
 CPU_CHUNKS = (256, 2048)
 # Two tiles of 256 MiB in float32: large enough for the launches not to show.
 CUDA_CHUNKS = (4096, 16384)
+# Of products, by the exponents: in float32 scores of order ten, and normalisers, to 2^-24 each.
+ROUNDING = {torch.float32: 5e-6, torch.float64: 2.0**-44}
 
 
 class PortableBackend:
@@ -60,6 +62,7 @@ class PortableBackend:
             )
         self._query_chunk, self._key_chunk = query_chunk, key_chunk
         self._dtype = dtype
+        self.rounding = ROUNDING[dtype]
 
     def rows(
         self, query: Float[Tensor, "head query dim"], key: Float[Tensor, "head key dim"]

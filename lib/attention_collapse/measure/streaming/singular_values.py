@@ -36,8 +36,9 @@ class StreamedValues:
             for rounding.
         errors: How far the last product moved each value. The values rise towards the limit, and
             as long as a product at least halves what is missing, no more is missing than that: so
-            it was after five products in every spectrum tried, and after three twice that. The
-            rounding of the backend, relative to :math:`s_1`, is not part of it.
+            it was after five products in every spectrum tried, and after three twice that.
+        floor: Below this a value may be rounding: that of the backend's products times
+            :math:`s_1`. It is not part of the errors; each value may be off by both.
         frobenius_squared: :math:`\|A\|_F^2`.
 
     Home section: *Measuring collapse*.
@@ -45,6 +46,7 @@ class StreamedValues:
 
     values: Float64[Tensor, "*head value"]
     errors: Float64[Tensor, "*head value"]
+    floor: Float64[Tensor, "*head"]
     frobenius_squared: Float64[Tensor, "*head"]
 
     @property
@@ -98,7 +100,7 @@ def leading_singular_values(
         found = bidiagonalise(
             head_products, probes=probes, count=products, generator=head_generator
         )
-        return leading_of(found, attention.frobenius_squared[head], count=count)
+        return leading_of(found, attention, head, count=count)
 
     with room_for_search(attention, probes=probes, products=products):
         heads = over_heads(measure, attention.heads, generator=generator, finished=finished)
@@ -106,10 +108,15 @@ def leading_singular_values(
 
 
 def leading_of(
-    found: Bidiagonalisation, frobenius_squared: Float64[Tensor, ""], *, count: int
+    found: Bidiagonalisation, attention: StreamedAttention, head: int, *, count: int
 ) -> StreamedValues:
-    """The leading values of one head and the movement of each."""
-    return StreamedValues(found.values[:count], found.movement[:count], frobenius_squared)
+    """The leading values of one head, the movement of each and their floor."""
+    return StreamedValues(
+        values=found.values[:count],
+        errors=found.movement[:count],
+        floor=attention.backend.rounding * found.values[0],
+        frobenius_squared=attention.frobenius_squared[head],
+    )
 
 
 def checked_probes(attention: StreamedAttention, *, count: int, probes: int, products: int) -> int:
