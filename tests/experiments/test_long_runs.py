@@ -59,11 +59,14 @@ def test_a_run_that_gives_way_ends_its_bar_and_says_why(
 ):
     def give_way(config, *, device, report, progress, scratch):
         progress("layers", 1, 2)
+        report("on a line of its own")
+        progress("layers", 1, 2)
         raise failure
 
     monkeypatch.setattr(rank_profile, "run", give_way)
     assert main(command(tmp_path)) == status
-    bar, line = capsys.readouterr().err.splitlines()[-2:]
+    *_, said, bar, line = capsys.readouterr().err.rstrip().split("\n")
+    assert said == "on a line of its own"
     assert "1/2" in bar
     assert line.startswith(message)
 

@@ -111,8 +111,13 @@ def _run(options: argparse.Namespace) -> int:
     records.refuse_existing(options.out, options.experiment, options.what)
     provenance.check_device(options.device)
     with TextBar(sys.stderr, patience=0.0) as bar:
+
+        def report(message: str) -> None:
+            bar.end()
+            _report(message)
+
         offered = _offered(experiment, options.scratch, bar)
-        measurement = experiment.run(config, device=options.device, report=_report, **offered)
+        measurement = experiment.run(config, device=options.device, report=report, **offered)
     _report("canary")
     record = records.Record(
         experiment=options.experiment,

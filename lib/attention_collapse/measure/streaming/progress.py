@@ -58,14 +58,15 @@ class TextBar:
             self._drawn = True
         if done >= total:
             self.end()
+            self._task = ""
         self._stream.flush()
 
     def end(self) -> None:
-        """End the line of the bar, if one is drawn."""
+        """End the line of the bar, if one is drawn; another step of its task draws it anew."""
         if self._drawn:
             self._stream.write("\n")
             self._stream.flush()
-        self._task, self._drawn = "", False
+        self._drawn = False
 
     def __enter__(self) -> "TextBar":
         return self
