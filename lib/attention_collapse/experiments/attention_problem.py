@@ -7,7 +7,6 @@ from functools import cached_property
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
-from torch.nn.attention import sdpa_kernel
 from torch.nn.functional import scaled_dot_product_attention
 
 from attention_collapse.experiments import device_cost
@@ -153,9 +152,7 @@ class AttentionProblem:
     def _attention(self) -> Float[Tensor, "1 head token dim"]:
         """The output of attention, with the keys as values."""
         query, key = self.query[None], self.key[None]
-        if self.query.device.type != "cuda":
-            return scaled_dot_product_attention(query, key, key)
-        with sdpa_kernel(device_cost.ATTENTION_KERNELS, set_priority=True):
+        with device_cost.fastest_attention(str(query.device)):
             return scaled_dot_product_attention(query, key, key)
 
     def _eager_entropy(self) -> Float[Tensor, "head token"]:

@@ -3,9 +3,10 @@
 import statistics
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
-from torch.nn.attention import SDPBackend
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from attention_collapse.records import Timing
 
@@ -16,8 +17,19 @@ LONG_RUN = 20.0
 ATTENTION_KERNELS = [
     SDPBackend.CUDNN_ATTENTION,
     SDPBackend.FLASH_ATTENTION,
+    SDPBackend.EFFICIENT_ATTENTION,
     SDPBackend.MATH,
 ]
+
+
+def fastest_attention(device: str) -> AbstractContextManager:
+    """While it is open, attention on CUDA runs in the first of ``ATTENTION_KERNELS`` that can.
+
+    Home section: *VGGT in one chapter*.
+    """
+    if torch.device(device).type != "cuda":
+        return nullcontext()
+    return sdpa_kernel(ATTENTION_KERNELS, set_priority=True)
 
 
 def timing(operation: Callable[[], object], *, repeats: int, device: str) -> Timing:

@@ -156,6 +156,4 @@ class Designs:
             hook.remove()
 
     def _kernels(self) -> AbstractContextManager:
-        if not self._prefer_cudnn:
-            return nullcontext()
-        return sdpa_kernel(device_cost.ATTENTION_KERNELS, set_priority=True)
+        return device_cost.fastest_attention(self._device) if self._prefer_cudnn else nullcontext()

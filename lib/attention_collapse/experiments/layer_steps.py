@@ -4,10 +4,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from attention_collapse.experiments.device_cost import fastest_attention
 from attention_collapse.tokens import TokenLayout
 from attention_collapse.vggt import (
     Aggregator,
     AggregatorConfig,
+    Block,
     Observe,
     cast_linear_weights,
 )
@@ -101,15 +103,19 @@ class LayerSteps:
             layer: Counted from 0.
             observe: Called with the points of ``global.07`` and the like.
         """
-        frame_block = self._network.frame_blocks[layer]
-        stream = frame_block.by_batch(stream, rotary=self._rotary, chunk=self._frame_chunk)
-        mixed = self._network.global_blocks[layer](
-            stream.flatten(0, 1)[None],
-            rotary=self._rotary,
-            observe=scoped(observe, f"global.{layer:02d}"),
-            token_chunk=self._frame_chunk * self._layout.per_frame,
-        )
+        frame_block, global_block = self._blocks(layer)
+        with fastest_attention(str(stream.device)):
+            stream = frame_block.by_batch(stream, rotary=self._rotary, chunk=self._frame_chunk)
+            mixed = global_block(
+                stream.flatten(0, 1)[None],
+                rotary=self._rotary,
+                observe=scoped(observe, f"global.{layer:02d}"),
+                token_chunk=self._frame_chunk * self._layout.per_frame,
+            )
         return mixed.reshape(stream.shape)
+
+    def _blocks(self, layer: int) -> tuple[Block, Block]:
+        return self._network.frame_blocks[layer], self._network.global_blocks[layer]
 
 
 def spaced_heads(heads: int, observed: int) -> tuple[int, ...]:
