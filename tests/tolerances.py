@@ -361,6 +361,21 @@ FLOAT32_COSINE = 1e-6
 # Cosines in a random subspace: 4000 pairs give their standard deviation to 1.1 %; five times that.
 PROJECTED_COSINE = 0.06
 
+# --- merging: kernels ---
+
+# A bias of 37 times four as three numbers of bfloat16: what is left of the third, 2^-24 of it.
+SPLIT_BIAS = 5e-5
+# Products of float16 numbers, exact in float32, a thousand of them added in float32.
+HALF_COSINE = 1e-6
+# A mean in float32 rounded once: half a unit of its 11 or 8 bits.
+ROUNDED_MEAN = {
+    "torch.float16": {"rtol": 2**-11, "atol": 1e-6},
+    "torch.bfloat16": {"rtol": 2**-8, "atol": 1e-6},
+}
+# Weights and outputs rounded to 11 or 8 bits with random signs: half a unit over the root of 3,
+# twice, and as much again for few keys.
+MERGED_ATTENTION = {"torch.float16": 5e-4, "torch.bfloat16": 4e-3}
+
 # --- chapters: measuring collapse ---
 
 # 2048 rows of 2048 independent scores, s = 1/2: the energy of a row fluctuates by less than

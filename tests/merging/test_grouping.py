@@ -79,7 +79,7 @@ def test_groups_are_used_again_between_the_layers_that_make_them(draw):
         calls.append(layer)
         return GridGrouping()(features, layer=layer, layout=layout)
 
-    reused = ReusedGrouping(make, every=3)
+    reused = ReusedGrouping(make, every=3).for_forward()
     features = [draw(1, LAYOUT.count, 8) for _ in range(7)]
     groups = [reused(part, layer=layer, layout=LAYOUT) for layer, part in enumerate(features)]
     assert calls == [0, 3, 6]
@@ -90,7 +90,7 @@ def test_groups_are_used_again_between_the_layers_that_make_them(draw):
 
 
 def test_groups_of_another_forward_are_refused(draw):
-    reused = ReusedGrouping(GridGrouping(), every=2)
+    reused = ReusedGrouping(GridGrouping(), every=2).for_forward()
     features = draw(1, LAYOUT.count, 8)
     with pytest.raises(ValueError, match="layer 1 uses the groups of layer 0 .* got nothing"):
         reused(features, layer=1, layout=LAYOUT)
@@ -101,5 +101,27 @@ def test_groups_of_another_forward_are_refused(draw):
         reused(draw(1, 11, 8), layer=1, layout=TokenLayout(1, 2, 3))
     with pytest.raises(ValueError, match=r"are of shape \(1, 140\), got features of \(2, 140\)"):
         reused(draw(2, LAYOUT.count, 8), layer=1, layout=LAYOUT)
+    with pytest.raises(ValueError, match="layer 3 uses the groups of layer 2, got no forward"):
+        ReusedGrouping(GridGrouping(), every=2)(features, layer=3, layout=LAYOUT)
     with pytest.raises(ValueError, match="at least 1 layer, got 0"):
         ReusedGrouping(GridGrouping(), every=0)
+
+
+def test_two_forwards_of_one_grouping_do_not_meet(draw):
+    reused = ReusedGrouping(GridGrouping(), every=2)
+    features = [draw(1, LAYOUT.count, 8) for _ in range(2)]
+    forwards = [reused.for_forward() for _ in features]
+    first = [
+        forward(part, layer=0, layout=LAYOUT)
+        for forward, part in zip(forwards, features, strict=True)
+    ]
+    for forward, part, groups in zip(forwards, features, first, strict=True):
+        assert forward(part, layer=1, layout=LAYOUT) is groups
+    assert not same(*first)
+
+
+def test_a_partition_is_drawn_once_for_all_layers(draw):
+    fixed, redrawn = GridGrouping(seed=3), GridGrouping(seed=3, redraw=True)
+    assert fixed.partition(LAYOUT, layer=5) is GridGrouping(seed=3).partition(LAYOUT, layer=0)
+    assert redrawn.partition(LAYOUT, layer=5) is not redrawn.partition(LAYOUT, layer=4)
+    assert fixed.partition(TokenLayout(3, 5, 6)) is not fixed.partition(LAYOUT)

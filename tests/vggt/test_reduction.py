@@ -1,10 +1,14 @@
+from functools import partial
+
 import pytest
 import torch
 
 from attention_collapse.tokens import TokenLayout
-from attention_collapse.vggt.observation import Watch
+from attention_collapse.vggt.attention import Attention, fused_attention
+from attention_collapse.vggt.key_bias import with_key_bias
+from attention_collapse.vggt.observation import Watch, attention_weights
 from attention_collapse.vggt.reduction import Heads, Reducer, Reduction, identity
-from tolerances import FLOAT64_NETWORK
+from tolerances import BFLOAT16_UNIT, FLOAT64_NETWORK, SPLIT_BIAS
 
 
 def leave_all(heads, tokens, *, layer, layout):
@@ -34,8 +38,6 @@ def test_the_identity_is_bit_equal_to_no_reducer(small_aggregator, images):
 
 def test_pairs_of_equal_tokens_attend_exactly_as_one(generator, stirred):
     """Seven tokens, three pairs of equals and one that is single, without positions."""
-    from attention_collapse.vggt import Attention
-
     attention = stirred(Attention(16, 2, generator=generator))
     different = torch.randn(2, 4, 16, dtype=torch.float64, generator=generator)
     tokens = different.repeat_interleave(2, dim=1)[:, :7]
@@ -46,6 +48,78 @@ def test_pairs_of_equal_tokens_attend_exactly_as_one(generator, stirred):
     torch.testing.assert_close(
         attention(tokens, reduce=reduce), attention(tokens), rtol=0, atol=FLOAT64_NETWORK
     )
+
+
+def tilted(draw_count, generator):
+    """Heads of 16 bits whose keys alternate between two sizes of groups."""
+    normal = torch.randn(3, 1, 2, draw_count, 16, dtype=torch.float64, generator=generator)
+    sizes = torch.tensor([1.0, 9973.0]).double().repeat(draw_count)[:draw_count]
+    return Heads(*normal.bfloat16()), sizes.log()[None]
+
+
+def test_a_bias_acts_on_heads_of_16_bits_as_in_float32(generator):
+    """The sizes are so large that a bias of bfloat16 would be off by a hundredth."""
+    heads, bias = tilted(40, generator)
+    wide = Heads(*(tensor.double() for tensor in heads))
+    exact = fused_attention(wide, key_bias=bias)
+    unbiased = fused_attention(heads) - fused_attention(wide)
+    # Weights of keys with a large and a small size, of which the mask would move the ratio.
+    share = attention_weights(with_key_bias(heads, bias).query.double(), wide_key(heads, bias))
+    expected = attention_weights(wide.query, wide.key, bias)
+    torch.testing.assert_close(share, expected, rtol=SPLIT_BIAS, atol=0)
+    found = fused_attention(heads, key_bias=bias)
+    assert found.dtype == torch.bfloat16
+    assert (found - exact).abs().max() <= 2 * unbiased.abs().max()
+
+
+def wide_key(heads, bias):
+    """The extended keys, scaled for a softmax that divides by the root of their dimension."""
+    key = with_key_bias(heads, bias).key.double()
+    return key * (key.shape[-1] / heads.key.shape[-1]) ** 0.5
+
+
+def test_an_infinite_bias_leaves_a_key_out(generator):
+    heads, _ = tilted(5, generator)
+    bias = torch.tensor([[0.0, -torch.inf, 0.0, 0.0, 0.0]])
+    kept = Heads(*(tensor[:, :, [0, 2, 3, 4]] for tensor in heads))._replace(query=heads.query)
+    found, expected = fused_attention(heads, key_bias=bias), fused_attention(kept)
+    torch.testing.assert_close(found, expected, rtol=0, atol=BFLOAT16_UNIT)
+
+
+def test_the_attention_of_a_reduction_takes_the_place_of_the_softmax(generator, stirred):
+    attention = stirred(Attention(16, 2, generator=generator))
+    tokens = torch.randn(2, 4, 16, dtype=torch.float64, generator=generator)
+    bias = torch.randn(2, 4, dtype=torch.float64, generator=generator)
+
+    def twice(heads, *, key_bias):
+        return 2 * fused_attention(heads, key_bias=key_bias)
+
+    def reduce(heads, x, attend=None):
+        return Reduction(heads, restore=lambda output: output, key_bias=bias, attend=attend)
+
+    one = attention(tokens, reduce=reduce) - attention.proj.bias
+    other = attention(tokens, reduce=partial(reduce, attend=twice)) - attention.proj.bias
+    torch.testing.assert_close(other, 2 * one, rtol=0, atol=FLOAT64_NETWORK)
+
+
+def test_a_reducer_that_holds_state_is_made_for_every_forward(small_aggregator, images):
+    made = []
+
+    class Counted:
+        def for_forward(self):
+            layers = []
+            made.append(layers)
+
+            def reduce(heads, tokens, *, layer, layout):
+                layers.append(layer)
+                return identity(heads)
+
+            return reduce
+
+    aggregator = small_aggregator()
+    for _ in range(2):
+        aggregator(images(1, 2), reducer=Counted())
+    assert made == [list(range(aggregator.config.depth))] * 2
 
 
 def test_tokens_of_a_pair_leave_attention_with_the_same_update(small_aggregator, images):

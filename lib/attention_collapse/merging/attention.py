@@ -16,6 +16,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from attention_collapse.merging.choice import choose_backend
 from attention_collapse.merging.groups import Groups
 
 WEIGHTINGS = ("none", "size", "second_order")
@@ -29,7 +30,7 @@ class MergedHeads(NamedTuple):
         query: Queries, of groups or of all tokens.
         key: Keys of groups, of as many dimensions as the queries.
         value: Values of groups.
-        bias: Added to every score of a key, or ``None``.
+        bias: Added to every score of a key, in float32 at least, or ``None``.
 
     Home section: *Token merging*.
     """
@@ -119,30 +120,33 @@ def merge_heads(
     Source: derived in the book; the size as in Bolya et al. (arXiv 2210.09461), section 3.
     Home section: *Token merging*.
     """
-    means = groups.merge(key)
     asking = groups.merge(query) if rule.queries else query
-    bias = None if rule.weighting == "none" else log_sizes(groups).to(query.dtype)
+    wide = torch.promote_types(query.dtype, torch.float32)
+    bias = None if rule.weighting == "none" else log_sizes(groups).to(wide)
     if rule.weighting == "second_order":
-        spread = groups.merge((key - groups.unmerge(means)).square())
-        asking, means = _with_second_order(asking, means, spread)
+        asking, means = _second_order(asking, key, groups)
+    else:
+        means = groups.merge(key)
     return MergedHeads(asking, means, groups.merge(value), bias)
 
 
-def attend(merged: MergedHeads) -> Float[Tensor, "batch head query dim"]:
-    r"""Outputs of merged queries, with every weight written down.
+def attend(
+    merged: MergedHeads, *, backend: str | None = None
+) -> Float[Tensor, "batch head query dim"]:
+    r"""Outputs of merged queries.
 
     .. math:: y_q = \frac{\sum_g e^{b_g + q^\top k_g / \sqrt e}\, v_g}
         {\sum_g e^{b_g + q^\top k_g / \sqrt e}}
 
+    The bias acts at the precision of the scores, float32 at least.
+
     Args:
         merged: Query, key, value and bias; :math:`e` is the dimension of the queries.
+        backend: As the name in ``choose_backend``, which sees the queries.
 
     Home section: *Token merging*.
     """
-    scores = merged.query @ merged.key.mT / merged.query.shape[-1] ** 0.5
-    if merged.bias is not None:
-        scores = scores + merged.bias[:, None, None]
-    return scores.softmax(-1) @ merged.value
+    return choose_backend(merged.query, name=backend).attend(*merged)
 
 
 def merged_attention(
@@ -173,12 +177,16 @@ def merged_attention(
     return groups.unmerge(output) if rule.queries else output
 
 
-def _with_second_order(
+def _second_order(
     query: Float[Tensor, "batch head query dim"],
-    key: Float[Tensor, "batch head group dim"],
-    variance: Float[Tensor, "batch head group dim"],
+    key: Float[Tensor, "batch head token dim"],
+    groups: Groups,
 ) -> tuple[Float[Tensor, "batch head query two_dim"], Float[Tensor, "batch head group two_dim"]]:
     """Query and key whose product is the score with the spread of the group in it."""
+    # The spread is a difference of keys and their mean, which short numbers would round.
+    wide = key.to(torch.promote_types(key.dtype, torch.float32))
+    means = groups.merge(wide)
+    spread = groups.merge((wide - groups.unmerge(means)).square())
     root = query.shape[-1] ** 0.5
     extended = 2**0.5 * torch.cat((query, query.square()), dim=-1)
-    return extended, torch.cat((key, variance / (2 * root)), dim=-1)
+    return extended, torch.cat((means, spread / (2 * root)), dim=-1).to(query.dtype)

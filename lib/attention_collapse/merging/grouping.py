@@ -1,6 +1,7 @@
 """From the features of a scene to groups of its tokens: the choices of a merging method."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -53,6 +54,7 @@ class GridGrouping:
             spaced patches.
         redraw: Draw destinations and protected patches anew in every layer.
         chunk: Sources at a time that are compared with all destinations.
+        backend: As the name in ``choose_backend``, which sees the features.
 
     Raises:
         ValueError: ``redraw`` or ``dimensions`` without a seed; and, when it is called, where
@@ -70,6 +72,7 @@ class GridGrouping:
     seed: int | None = None
     redraw: bool = False
     chunk: int = 4096
+    backend: str | None = None
 
     def __post_init__(self) -> None:
         if self.seed is None and (self.redraw or self.dimensions is not None):
@@ -89,13 +92,20 @@ class GridGrouping:
             # The second of two sources: the draw of a partition takes the first.
             generator = self._generator(layer, stream=1)
             features = random_projection(features, dim=self.dimensions, generator=generator)
-        found = match(features, partition, window=self.window, chunk=self.chunk)
+        options = {"window": self.window, "chunk": self.chunk, "backend": self.backend}
+        found = match(features, partition, **options)
         return group(partition, found, merged=merged)
 
     def partition(
         self, layout: TokenLayout, *, layer: int = 0, device: torch.device | str = "cpu"
     ) -> Partition:
-        """The roles of the tokens in a layer; the same in all of them without ``redraw``."""
+        """The roles of the tokens in a layer; the same in all of them without ``redraw``.
+
+        Those that were made last are kept: a draw for a long scene takes longer than its match.
+        """
+        return _partition(self, layout, layer if self.redraw else 0, torch.device(device))
+
+    def _draw(self, layout: TokenLayout, layer: int, device: torch.device) -> Partition:
         generator = self._generator(layer, stream=0)
         protected = protected_patches(layout, share=self.protected_share, generator=generator)
         return grid_partition(
@@ -114,16 +124,23 @@ class GridGrouping:
         return torch.Generator().manual_seed(self.seed + 1_000_003 * drawn)
 
 
+@lru_cache(maxsize=4)
+def _partition(
+    grouping: GridGrouping, layout: TokenLayout, layer: int, device: torch.device
+) -> Partition:
+    return grouping._draw(layout, layer, device)
+
+
 FASTVGGT = GridGrouping(protected_share=0.1, seed=33)
 """FastVGGT's idea with the faults of its release removed; attention weighs the sizes."""
 
 
-@dataclass
+@dataclass(frozen=True)
 class ReusedGrouping:
     """Groups made in every few layers and used again in the layers between.
 
-    One object serves one forward at a time, from a layer at which groups are made onwards; it
-    remembers the last groups. Any other order is refused.
+    It holds nothing of a forward: ``for_forward`` gives a grouping that remembers the groups of
+    one. ``MergeReducer.for_forward`` does so for a reducer, and the network asks the reducer.
 
     Args:
         grouping: Makes the groups.
@@ -137,11 +154,43 @@ class ReusedGrouping:
 
     grouping: Grouping
     every: int
-    _last: tuple[int, TokenLayout, Groups] | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
         if self.every < 1:
             raise ValueError(f"every must be at least 1 layer, got {self.every}; 1 matches in each")
+
+    def for_forward(self) -> "GroupingOfForward":
+        """A grouping for the layers of one forward, in their order."""
+        return GroupingOfForward(self)
+
+    def __call__(
+        self, features: Float[Tensor, "batch token width"], *, layer: int, layout: TokenLayout
+    ) -> Groups:
+        """The groups of a layer that makes them.
+
+        Raises:
+            ValueError: The layer uses those of another.
+        """
+        if layer % self.every:
+            raise ValueError(
+                f"layer {layer} uses the groups of layer {layer - layer % self.every}, got no "
+                "forward that made them; take the grouping that for_forward gives"
+            )
+        return self.grouping(features, layer=layer, layout=layout)
+
+
+class GroupingOfForward:
+    """The groups of one forward, made in some layers and used again in those that follow.
+
+    Args:
+        reused: Which layers make groups, and how.
+
+    Home section: *Token merging*.
+    """
+
+    def __init__(self, reused: ReusedGrouping) -> None:
+        self._reused = reused
+        self._last: tuple[int, TokenLayout, Groups] | None = None
 
     def __call__(
         self, features: Float[Tensor, "batch token width"], *, layer: int, layout: TokenLayout
@@ -151,19 +200,19 @@ class ReusedGrouping:
         Raises:
             ValueError: That layer was not seen, or not with this layout and batch.
         """
-        first = layer - layer % self.every
+        first = layer - layer % self._reused.every
         if layer == first:
-            self._last = (first, layout, self.grouping(features, layer=layer, layout=layout))
+            self._last = (first, layout, self._reused(features, layer=layer, layout=layout))
         if self._last is None or self._last[:2] != (first, layout):
             seen = "nothing" if self._last is None else f"layer {self._last[0]}, {self._last[1]}"
             raise ValueError(
-                f"layer {layer} uses the groups of layer {first} of {layout}, got {seen}; use one "
-                "ReusedGrouping for each forward"
+                f"layer {layer} uses the groups of layer {first} of {layout}, got {seen}; call "
+                "for_forward once for each forward, and then layer by layer"
             )
         groups = self._last[2]
         if groups.assignment.shape != features.shape[:2]:
             raise ValueError(
                 f"groups of layer {first} are of shape {tuple(groups.assignment.shape)}, got "
-                f"features of {tuple(features.shape[:2])}; use one ReusedGrouping for each forward"
+                f"features of {tuple(features.shape[:2])}; call for_forward once for each forward"
             )
         return groups

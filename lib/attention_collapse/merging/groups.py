@@ -1,10 +1,15 @@
 """Tokens cut into groups: means of the groups, and copies back to the tokens."""
 
-from dataclasses import dataclass
+from dataclasses import InitVar, dataclass
+from functools import cached_property
 
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
+
+from attention_collapse.merging.choice import choose_backend
+from attention_collapse.merging.members import Members
+from attention_collapse.merging.portable import along, sums
 
 
 @dataclass(frozen=True)
@@ -22,6 +27,8 @@ class Groups:
     Args:
         assignment: :math:`g(i)`, numbered from zero; every group has a token.
         count: Number of groups.
+        validate: Look at the numbers of the groups, which waits for the device; switched off where
+            they are right by construction.
 
     Raises:
         ValueError: There are more groups than tokens, a number is out of range or a group is empty.
@@ -31,8 +38,9 @@ class Groups:
 
     assignment: Int64[Tensor, "batch token"]
     count: int
+    validate: InitVar[bool] = True
 
-    def __post_init__(self) -> None:
+    def __post_init__(self, validate: bool) -> None:
         tokens = self.assignment.shape[1]
         if not 1 <= self.count <= tokens:
             raise ValueError(
@@ -41,28 +49,23 @@ class Groups:
             )
         if len(self.assignment) == 0:
             raise ValueError("groups must have a batch entry, got none; pass one row per entry")
-        lowest, highest = (int(bound) for bound in self.assignment.aminmax())
-        if lowest < 0 or highest >= self.count:
-            raise ValueError(
-                f"groups must be numbered from 0 to {self.count - 1}, got numbers from {lowest} "
-                f"to {highest}; count every group"
-            )
-        if empty := int((self.sizes == 0).sum()):
-            raise ValueError(
-                f"every group must have a token, got {empty} empty ones among {self.count}; "
-                "number the groups without a gap"
-            )
+        if validate:
+            self._check_assignment()
+
+    @cached_property
+    def members(self) -> Members:
+        """Where the members of each group are, by tables that are made once."""
+        return Members(self.assignment, self.count)
 
     @classmethod
     def singletons(cls, batch: int, tokens: int, *, device: torch.device | str = "cpu") -> "Groups":
         """Every token in a group of its own: merging that changes nothing."""
-        return cls(torch.arange(tokens, device=device).expand(batch, -1), tokens)
+        return cls(torch.arange(tokens, device=device).expand(batch, -1), tokens, validate=False)
 
     @property
     def sizes(self) -> Int64[Tensor, "batch group"]:
         """Number of tokens :math:`n_g` of every group."""
-        empty = self.assignment.new_zeros(len(self.assignment), self.count)
-        return empty.scatter_add(1, self.assignment, torch.ones_like(self.assignment))
+        return self.members.sizes
 
     def sum(
         self, tokens: Float[Tensor, "batch *axes token width"]
@@ -73,10 +76,7 @@ class Groups:
             ValueError: Batch or tokens are not those of the groups.
         """
         self._check("tokens", tokens, self.assignment.shape[1])
-        wide = tokens.to(torch.promote_types(tokens.dtype, torch.float32))
-        shape = (*tokens.shape[:-2], self.count, tokens.shape[-1])
-        index = self._along(self.assignment, tokens).expand_as(tokens)
-        return wide.new_zeros(shape).scatter_add(-2, index, wide)
+        return sums(tokens, self.members)
 
     def merge(
         self,
@@ -95,13 +95,10 @@ class Groups:
             ValueError: Batch or tokens are not those of the groups, or a weight is not positive.
         """
         if weights is None:
-            total = self.sizes.to(torch.promote_types(tokens.dtype, torch.float32))
-            weighted = tokens
-        else:
-            total = self.total(weights)
-            weighted = self._along(weights, tokens) * tokens
-        means = self.sum(weighted) / self._along(total, tokens)
-        return means.to(tokens.dtype)
+            self._check("tokens", tokens, self.assignment.shape[1])
+            return choose_backend(tokens).means(tokens, self.members)
+        weighted = self.sum(along(weights, tokens) * tokens)
+        return (weighted / along(self.total(weights), tokens)).to(tokens.dtype)
 
     def total(self, weights: Float[Tensor, "batch token"]) -> Float[Tensor, "batch group"]:
         """Sums of weights over the groups: the sizes of merged tokens that had sizes before.
@@ -125,8 +122,7 @@ class Groups:
             ValueError: Batch or rows are not those of the groups.
         """
         self._check("groups", means, self.count)
-        shape = (*means.shape[:-2], self.assignment.shape[1], means.shape[-1])
-        return means.gather(-2, self._along(self.assignment, means).expand(shape))
+        return choose_backend(means).copies(means, self.members)
 
     def matrix(self, dtype: torch.dtype = torch.float64) -> Float[Tensor, "batch group token"]:
         """The merging matrix :math:`M`, whose rows sum to one."""
@@ -152,11 +148,25 @@ class Groups:
                 f"entries, got an assignment of shape {tuple(later.assignment.shape)}; group the "
                 "merged tokens"
             )
-        return Groups(later.assignment.gather(1, self.assignment), later.count)
+        assignment = later.assignment.gather(1, self.assignment)
+        return Groups(assignment, later.count, validate=False)
 
-    def _along(self, entries: Tensor, tokens: Tensor) -> Tensor:
-        """Entries of batch and token, with axes of length one to stand beside the tokens."""
-        return entries.view(len(entries), *[1] * (tokens.ndim - 3), entries.shape[1], 1)
+    def _check_assignment(self) -> None:
+        inside = self.assignment.clamp(0, self.count - 1)
+        outside = (inside != self.assignment).any()
+        empty = (Members(inside, self.count).sizes == 0).sum()
+        # One number is read back where all is well.
+        if outside | (empty > 0):
+            lowest, highest = (int(bound) for bound in self.assignment.aminmax())
+            if outside:
+                raise ValueError(
+                    f"groups must be numbered from 0 to {self.count - 1}, got numbers from "
+                    f"{lowest} to {highest}; count every group"
+                )
+            raise ValueError(
+                f"every group must have a token, got {int(empty)} empty ones among {self.count}; "
+                "number the groups without a gap"
+            )
 
     def _check(self, name: str, rows: Tensor, count: int) -> None:
         batch = len(self.assignment)

@@ -6,8 +6,20 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
+from attention_collapse.merging.choice import choose_backend
 from attention_collapse.merging.groups import Groups
 from attention_collapse.merging.partition import Partition
+from attention_collapse.merging.portable import PortableBackend, directions
+
+__all__ = [
+    "Match",
+    "directions",
+    "group",
+    "match",
+    "mean_over_heads",
+    "nearest",
+    "random_projection",
+]
 
 
 @dataclass(frozen=True)
@@ -23,37 +35,6 @@ class Match:
 
     destination: Int64[Tensor, "batch source"]
     similarity: Float[Tensor, "batch source"]
-
-
-def directions(
-    features: Float[Tensor, "*batch token width"],
-) -> Float[Tensor, "*batch token width"]:
-    r"""Features over their norms, :math:`x / \|x\|`, in float32 at least.
-
-    A zero feature has no direction and stays zero: its cosine with every other is 0.
-
-    Raises:
-        ValueError: There is no feature, or one is infinite or not a number.
-
-    Home section: *Token merging*.
-    """
-    if features.numel() == 0:
-        raise ValueError(
-            f"features must have entries, got shape {tuple(features.shape)}; match at least one "
-            "token"
-        )
-    finite = features.isfinite().all(-1)
-    if not finite.all():
-        raise ValueError(
-            f"features must be finite, got {int((~finite).sum())} tokens of {finite.numel()} with "
-            "an entry that is not; find the operation that made them"
-        )
-    wide = features.to(torch.promote_types(features.dtype, torch.float32))
-    # By its largest entry first: the square of a small or large number leaves the range of floats.
-    largest = wide.abs().amax(-1, keepdim=True)
-    scaled = wide / torch.where(largest > 0, largest, 1)
-    norms = scaled.norm(dim=-1, keepdim=True)
-    return scaled / torch.where(norms > 0, norms, 1)
 
 
 def nearest(
@@ -77,15 +58,8 @@ def nearest(
     Source: greedy matching as in Bolya et al. (arXiv 2210.09461), section 3.
     Home section: *Token merging*.
     """
-    if destinations.shape[1] == 0:
-        raise ValueError("sources need a destination to join, got none; name at least one")
-    if chunk < 1:
-        raise ValueError(f"chunk must be at least 1 source, got {chunk}; such as 4096")
-    best = [(part @ destinations.mT).max(-1) for part in sources.split(chunk, dim=1)]
-    return Match(
-        torch.cat([part.indices for part in best], dim=1),
-        torch.cat([part.values for part in best], dim=1),
-    )
+    _check_destinations(destinations)
+    return Match(*PortableBackend(chunk=chunk).nearest(sources, destinations))
 
 
 def match(
@@ -94,6 +68,7 @@ def match(
     *,
     window: int | None = None,
     chunk: int = 4096,
+    backend: str | None = None,
 ) -> Match:
     """The destination of the largest cosine for every source of a partition.
 
@@ -102,7 +77,8 @@ def match(
         partition: Sources and destinations.
         window: Largest distance in frames between a source and its destination; ``None`` takes
             the destinations of all frames.
-        chunk: Sources at a time.
+        chunk: Sources at a time, where their products are held.
+        backend: As the name in ``choose_backend``, which sees the features.
 
     Raises:
         ValueError: A feature is not finite, the token count is not the layout's, there is no
@@ -111,15 +87,18 @@ def match(
     Source: derived in the book. Home section: *Token merging*.
     """
     _check_features(features, partition)
-    units = directions(features)
-    sources, destinations = units[:, partition.sources], units[:, partition.destinations]
+    chosen = choose_backend(features, name=backend)
+    if chosen.name == "portable":
+        chosen = PortableBackend(chunk=chunk)
+    sources = chosen.directions(features, partition.sources)
+    destinations = chosen.directions(features, partition.destinations)
     if window is None:
-        return nearest(sources, destinations, chunk=chunk)
+        return Match(*chosen.nearest(sources, destinations))
     best, similarity = [], []
     for rows, columns in _windows(partition, window):
-        found = nearest(sources[:, rows], destinations[:, columns], chunk=chunk)
-        best.append(found.destination + columns.start)
-        similarity.append(found.similarity)
+        found = chosen.nearest(sources[:, rows], destinations[:, columns])
+        best.append(found.position + columns.start)
+        similarity.append(found.product)
     return Match(torch.cat(best, dim=1), torch.cat(similarity, dim=1))
 
 
@@ -145,13 +124,15 @@ def group(partition: Partition, found: Match, *, merged: int) -> Groups:
             f"at least 0 and at most all {len(partition.sources)} sources can join, got {merged} "
             f"with a match of {sources}; see Partition.merged_tokens"
         )
-    ranked = found.similarity.argsort(dim=1, descending=True, stable=True)[:, :merged]
-    joining = partition.sources[ranked]
-    target = partition.destinations[found.destination.gather(1, ranked)]
+    joining, joined = partition.sources.expand(batch, -1), found.destination
+    if merged < sources:
+        ranked = found.similarity.argsort(dim=1, descending=True, stable=True)[:, :merged]
+        joining, joined = partition.sources[ranked], joined.gather(1, ranked)
+    target = partition.destinations[joined]
     stands = torch.ones(batch, partition.layout.count, dtype=torch.bool, device=joining.device)
     number = stands.scatter(1, joining, False).cumsum(1) - 1
     assignment = number.scatter(1, joining, number.gather(1, target))
-    return Groups(assignment, partition.layout.count - merged)
+    return Groups(assignment, partition.layout.count - merged, validate=False)
 
 
 def mean_over_heads(
@@ -191,6 +172,11 @@ def random_projection(
     drawn = torch.randn(width, dim, dtype=torch.float64, generator=generator)
     basis = torch.linalg.qr(drawn).Q
     return features @ basis.to(features)
+
+
+def _check_destinations(destinations: Float[Tensor, "batch destination width"]) -> None:
+    if destinations.shape[1] == 0:
+        raise ValueError("sources need a destination to join, got none; name at least one")
 
 
 def _check_features(features: Float[Tensor, "batch token width"], partition: Partition) -> None:

@@ -1,16 +1,22 @@
 """Merging inside a network that runs attention on the tokens a reducer leaves."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from attention_collapse.merging.attention import PROPORTIONAL, MergeRule, merge_heads
+from attention_collapse.merging.attention import (
+    PROPORTIONAL,
+    MergedHeads,
+    MergeRule,
+    attend,
+    merge_heads,
+)
 from attention_collapse.merging.fastvggt import SEED, released_match, released_partition
-from attention_collapse.merging.grouping import Grouping
+from attention_collapse.merging.grouping import Grouping, ReusedGrouping
 from attention_collapse.merging.matching import mean_over_heads
 from attention_collapse.tokens import TokenLayout
 
@@ -28,11 +34,11 @@ class MergeReducer(Generic[Result]):
     """A reducer that merges tokens, for a network that it does not know.
 
     The network gives named tuples ``(query, key, value)``, and ``reduction`` makes what it takes
-    back, from merged ones of the same kind, ``restore`` and ``key_bias``. For the network of this
-    package it is ``vggt.Reduction``.
+    back, from merged ones of the same kind, ``restore``, ``key_bias`` and ``attend``. For the
+    network of this package it is ``vggt.Reduction``.
 
     Args:
-        reduction: Called as ``reduction(heads, restore=..., key_bias=...)``.
+        reduction: Called as ``reduction(heads, restore=..., key_bias=..., attend=...)``.
         grouping: Makes the groups of a layer.
         rule: What is merged, and how groups are weighted.
         features: What tokens are compared by: ``"tokens"``, the normalised ones, or ``"keys"``,
@@ -55,6 +61,12 @@ class MergeReducer(Generic[Result]):
                 f"features must be 'tokens' or 'keys', got {self.features!r}; keys are narrower"
             )
 
+    def for_forward(self) -> "MergeReducer[Result]":
+        """A reducer for one forward, whose layers may share groups."""
+        if not isinstance(self.grouping, ReusedGrouping):
+            return self
+        return replace(self, grouping=self.grouping.for_forward())
+
     def __call__(
         self,
         heads: NamedHeads,
@@ -71,6 +83,7 @@ class MergeReducer(Generic[Result]):
             type(heads)(merged.query, merged.key, merged.value),
             restore=groups.unmerge if self.rule.queries else _unchanged,
             key_bias=merged.bias,
+            attend=_attend,
         )
 
 
@@ -101,6 +114,13 @@ class ReleasedReducer(Generic[Result]):
         return self.reduction(
             type(heads)(*(found.merge(tensor) for tensor in heads)), restore=found.unmerge
         )
+
+
+def _attend(
+    heads: tuple[Tensor, Tensor, Tensor], *, key_bias: Float[Tensor, "batch key"] | None
+) -> Float[Tensor, "batch head query dim"]:
+    """Merged attention at full precision of the bias, for dimensions of any length."""
+    return attend(MergedHeads(*heads, key_bias))
 
 
 def _unchanged(output: Tensor) -> Tensor:

@@ -20,7 +20,7 @@ from attention_collapse.vggt.config import AggregatorConfig
 from attention_collapse.vggt.observation import BLOCK_POINTS, Observe, check_watched, scoped
 from attention_collapse.vggt.patch_embedding import PatchEmbedding
 from attention_collapse.vggt.patch_encoder import PatchEncoder
-from attention_collapse.vggt.reduction import Reducer
+from attention_collapse.vggt.reduction import Reducer, ReducerOfForward, started
 from attention_collapse.vggt.residual_streams import ResidualStreams
 from attention_collapse.vggt.rope import RotaryTable, rotary_table
 
@@ -105,7 +105,7 @@ class Aggregator(nn.Module):
         *,
         observe: Observe | None = None,
         keep: Sequence[int] | None = None,
-        reducer: Reducer | None = None,
+        reducer: Reducer | ReducerOfForward | None = None,
         frame_chunk: int | None = FRAME_CHUNK,
         query_chunk: int | None = None,
     ) -> AggregatorOutput:
@@ -144,6 +144,7 @@ class Aggregator(nn.Module):
         check_chunks(frame_chunk, query_chunk)
         check_watched(observe, observation_points(self.config))
         chunk = None if frame_chunk is None else even_chunk(layout.frames, frame_chunk)
+        reducer = started(reducer)
         shared = _Pass(layout, self.rotary(layout), observe, reducer, chunk, query_chunk)
         return AggregatorOutput(self._alternate(images, shared, kept), layout)
 

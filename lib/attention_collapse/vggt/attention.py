@@ -9,12 +9,16 @@ from torch import Tensor, nn
 
 from attention_collapse.vggt.chunks import in_chunks
 from attention_collapse.vggt.initialisation import linear
+from attention_collapse.vggt.key_bias import with_key_bias
 from attention_collapse.vggt.observation import Observe, asks_for, attention_weights
-from attention_collapse.vggt.reduction import Heads, Reduce, restored, show
+from attention_collapse.vggt.reduction import Attend, Heads, Reduce, restored, show
 from attention_collapse.vggt.rope import RotaryTable, rotate
 
 NORM_EPSILON = 1e-5
 """Added to the variance in every LayerNorm of the aggregator."""
+
+UNEVEN_QUERIES = 2048
+"""Queries at a time of a softmax over longer dimensions than those of the values."""
 
 
 def head_dimension(width: int, heads: int) -> int:
@@ -109,7 +113,8 @@ class Attention(nn.Module):
             output = self.proj(self.mix(heads, observe=observe))
         else:
             reduction = reduce(heads, x)
-            mixed = self.mix(reduction.heads, key_bias=reduction.key_bias, observe=observe)
+            options = {"key_bias": reduction.key_bias, "attend": reduction.attend}
+            mixed = self.mix(reduction.heads, observe=observe, **options)
             output = restored(reduction, self.proj(mixed), x)
         if observe is not None:
             observe("output", output)
@@ -155,6 +160,7 @@ class Attention(nn.Module):
         heads: Heads,
         *,
         key_bias: Float[Tensor, "batch key"] | None = None,
+        attend: Attend | None = None,
         observe: Observe | None = None,
         query_chunk: int | None = None,
     ) -> Float[Tensor, "batch query width"]:
@@ -162,19 +168,51 @@ class Attention(nn.Module):
 
         Args:
             heads: Query, key and value.
-            key_bias: Added to every score of a key.
+            key_bias: Added to every score of a key, at the precision of the scores.
+            attend: Runs the softmax, as in ``Reduction``; ``None`` takes the fused kernel.
             observe: As in ``forward``, for ``weights`` alone.
             query_chunk: Queries at a time, with all keys; ``None`` takes all at once. The fused
                 kernels need memory for the result alone; others hold the scores of a chunk.
         """
         if asks_for(observe, "weights"):
             observe("weights", attention_weights(heads.query, heads.key, key_bias))
-        mask = None if key_bias is None else key_bias[:, None, None, :].to(heads.query.dtype)
-        read = partial(
-            F.scaled_dot_product_attention, key=heads.key, value=heads.value, attn_mask=mask
+        read = partial(attend or fused_attention, key_bias=key_bias)
+        mixed = in_chunks(
+            lambda query: read(heads._replace(query=query)), heads.query, chunk=query_chunk, dim=2
         )
-        mixed = in_chunks(read, heads.query, chunk=query_chunk, dim=2)
         return mixed.transpose(1, 2).flatten(2)
+
+
+def fused_attention(
+    heads: Heads, *, key_bias: Float[Tensor, "batch key"] | None = None
+) -> Float[Tensor, "batch head query dim"]:
+    """The mixtures of values of every head, by the fused kernel.
+
+    A bias acts in float32 at least. Heads of 16 bits get it as further dimensions, for the mask of
+    a kernel would round it to their type. Kernels that want queries and keys as long as values do
+    not take those: where no other is there, a chunk of queries bounds the scores that are held.
+
+    Args:
+        heads: Query, key and value.
+        key_bias: Added to every score of a key.
+
+    Home section: *The phenomenon*.
+    """
+    scale = heads.query.shape[-1] ** -0.5
+    mask = None
+    if key_bias is not None and heads.query.itemsize < 4:
+        heads = with_key_bias(heads, key_bias)
+    elif key_bias is not None:
+        mask = key_bias[:, None, None, :].to(heads.query.dtype)
+    read = partial(
+        F.scaled_dot_product_attention,
+        key=heads.key,
+        value=heads.value,
+        attn_mask=mask,
+        scale=scale,
+    )
+    uneven = heads.query.shape[-1] != heads.value.shape[-1]
+    return in_chunks(read, heads.query, chunk=UNEVEN_QUERIES if uneven else None, dim=2)
 
 
 def _place(

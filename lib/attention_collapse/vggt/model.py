@@ -22,7 +22,7 @@ from attention_collapse.vggt.observation import Observe
 from attention_collapse.vggt.pose import decode_pose
 from attention_collapse.vggt.precision import cast_linear_weights, compute_dtype
 from attention_collapse.vggt.reconstruction import Reconstruction
-from attention_collapse.vggt.reduction import Reducer
+from attention_collapse.vggt.reduction import Reducer, ReducerOfForward
 
 HEADS = {
     CameraHeadConfig: CameraHead,
@@ -131,7 +131,7 @@ class VGGT(nn.Module):
         images: Tensor,
         *,
         observe: Observe | None = None,
-        reducer: Reducer | None = None,
+        reducer: Reducer | ReducerOfForward | None = None,
         frame_chunk: int | None = FRAME_CHUNK,
         query_chunk: int | None = None,
     ) -> Reconstruction:
@@ -167,7 +167,7 @@ class VGGT(nn.Module):
         images: Tensor,
         *,
         observe: Observe | None = None,
-        reducer: Reducer | None = None,
+        reducer: Reducer | ReducerOfForward | None = None,
         frame_chunk: int | None = FRAME_CHUNK,
         query_chunk: int | None = None,
     ) -> Reconstruction:

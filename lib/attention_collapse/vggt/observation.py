@@ -118,7 +118,7 @@ def attention_weights(
     Source: Vaswani et al. (arXiv 1706.03762), section 3.2. Home section: *The phenomenon*.
     """
     weights = query.new_empty(*query.shape[:-1], key.shape[-2])
-    bias = 0 if key_bias is None else key_bias[:, None, None, :].to(query.dtype)
+    bias = 0 if key_bias is None else key_bias[:, None, None, :]
     for start in range(0, query.shape[-2], WEIGHT_ROWS):
         rows = slice(start, start + WEIGHT_ROWS)
         scores = query[..., rows, :] @ key.transpose(-1, -2) / query.shape[-1] ** 0.5

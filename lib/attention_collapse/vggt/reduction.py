@@ -37,6 +37,25 @@ def show(heads: Heads, observe: Observe | None) -> None:
             observe(name, tensor)
 
 
+@runtime_checkable
+class Attend(Protocol):
+    """A softmax over the reduced keys, in the place of the network's own.
+
+    Home section: *Notation*.
+    """
+
+    def __call__(
+        self, heads: Heads, *, key_bias: Float[Tensor, "batch key"] | None
+    ) -> Float[Tensor, "batch head query dim"]:
+        """The mixtures of values, of scores divided by the root of the queries' dimension.
+
+        Args:
+            heads: Query, key and value.
+            key_bias: Added to every score of a key.
+        """
+        ...
+
+
 @dataclass(frozen=True)
 class Reduction:
     """The tokens that attention runs on, and the way back to all tokens.
@@ -47,6 +66,7 @@ class Reduction:
             that of every token, ``[batch token width]``.
         key_bias: Added to every score of a key, such as the logarithm of the number of tokens
             that the key stands for; ``None`` adds nothing.
+        attend: Runs the softmax; ``None`` leaves it to the network.
 
     Raises:
         ValueError: The keys and the values, or their biases, differ in number, or none is left.
@@ -57,6 +77,7 @@ class Reduction:
     heads: Heads
     restore: Callable[[Tensor], Tensor]
     key_bias: Float[Tensor, "batch key"] | None = None
+    attend: Attend | None = None
 
     def __post_init__(self) -> None:
         queries, keys, values = (tuple(tensor.shape) for tensor in self.heads)
@@ -78,7 +99,8 @@ class Reducer(Protocol):
     """Decides in every global block which tokens attention runs on.
 
     A reducer holds no state of a forward: whatever it needs it is given, so that one reducer may
-    serve several networks at once.
+    serve several networks at once. One whose layers depend on each other is a ``ReducerOfForward``
+    and is made anew for every forward.
 
     Home section: *Notation*.
     """
@@ -100,6 +122,29 @@ class Reducer(Protocol):
             layout: Where each token of a scene sits.
         """
         ...
+
+
+@runtime_checkable
+class ReducerOfForward(Protocol):
+    """Makes a reducer for one forward, which may hold what its layers share.
+
+    Home section: *Notation*.
+    """
+
+    def for_forward(self) -> Reducer:
+        """A reducer for one forward, called layer by layer."""
+        ...
+
+
+def started(reducer: Reducer | ReducerOfForward | None) -> Reducer | None:
+    """The reducer of one forward.
+
+    Args:
+        reducer: One that serves any forward, or makes one for each.
+
+    Home section: *Notation*.
+    """
+    return reducer.for_forward() if isinstance(reducer, ReducerOfForward) else reducer
 
 
 def identity(heads: Heads) -> Reduction:
