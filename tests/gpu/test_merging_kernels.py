@@ -161,7 +161,9 @@ def heads(batch, queries, keys, dim, width, storage, gain=1.0):
     ("batch", "queries", "keys", "dim", "width"),
     [(1, 1, 1, 64, 64), (2, 131, 77, 64, 64), (2, 64, 300, 32, 16), (1, 5, 128, 128, 64)],
 )
-def test_biased_attention_is_that_of_float64(batch, queries, keys, dim, width, gain, spread, storage):
+def test_biased_attention_is_that_of_float64(
+    batch, queries, keys, dim, width, gain, spread, storage
+):
     query, key, value = heads(batch, queries, keys, dim, width, storage, gain)
     bias = torch.rand(batch, keys, generator=torch.Generator().manual_seed(4)) * spread
     bias = bias.to(DEVICE)

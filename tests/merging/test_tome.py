@@ -5,11 +5,13 @@ from hypothesis import strategies as st
 
 from attention_collapse.merging.groups import Groups
 from attention_collapse.merging.tome import (
+    BipartiteGrouping,
     bipartite_soft_matching,
     every_kth_groups,
     largest_merge,
     merge_schedule,
 )
+from attention_collapse.tokens import TokenLayout
 from tolerances import FLOAT64
 
 
@@ -154,3 +156,26 @@ def test_schedules_of_one_number_and_of_a_list():
 def test_a_schedule_that_cannot_be_is_refused(merged, layers, message):
     with pytest.raises(ValueError, match=message):
         merge_schedule(merged, layers=layers)
+
+
+LAYOUT = TokenLayout(3, 3, 4)
+
+
+@pytest.mark.parametrize(("ratio", "merged"), [(0.2, 10), (None, 18)])
+def test_grouping_a_scene_is_one_step_among_its_patches(ratio, merged):
+    features = features_of(0, LAYOUT.count)
+    groups = BipartiteGrouping(ratio)(features, layer=7, layout=LAYOUT)
+    assert groups.count == LAYOUT.count - merged
+    special = torch.from_numpy(LAYOUT.is_special())
+    alone = bipartite_soft_matching(features[:, ~special], merged=merged).groups
+    copies = alone.unmerge(alone.merge(features[:, ~special]))
+    found = groups.unmerge(groups.merge(features))
+    torch.testing.assert_close(found[:, ~special], copies, rtol=0, atol=FLOAT64)
+    assert torch.equal(found[:, special], features[:, special])
+
+
+def test_a_scene_loses_at_most_half_of_its_patches():
+    features = features_of(0, LAYOUT.count)
+    with pytest.raises(ValueError, match="got 20 of 51 tokens and 18 sources; ask for at most"):
+        BipartiteGrouping(0.4)(features, layer=0, layout=LAYOUT)
+    assert BipartiteGrouping(0.0)(features, layer=0, layout=LAYOUT).count == LAYOUT.count

@@ -6,4 +6,7 @@
 - ``tome`` and ``fastvggt``: the published methods, as published.
 - ``grouping``: the choices of a method in one place, and groups shared by layers.
 - ``reducer``: merging inside a network, through the network's own types.
+- ``backend``: what a device does: directions, matching, means, copies, attention; ``portable`` by
+  plain operations, ``kernels`` by Triton on CUDA, and ``choice`` between them. ``members`` leads
+  them through the groups.
 """

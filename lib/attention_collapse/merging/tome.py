@@ -5,6 +5,12 @@ merged into it, and stay merged for the rest of the network. Keys averaged over 
 features. What the merged tokens stand for is carried along as groups of the original tokens, with
 ``Groups.then``, and their sizes with ``Groups.total``; proportional attention is the bias
 ``attention.log_sizes``.
+
+VGGT cannot keep its tokens merged: a frame block needs the tokens of each frame apart, at the
+places that their rotary embedding names, and the heads read every patch of every frame. There a
+step of ToMe merges for the attention of one global layer and copies its output back to all tokens,
+which ``BipartiteGrouping`` does as any other grouping of a ``MergeReducer``. No token is removed
+for longer than a layer, so that the shares of several layers do not add up.
 """
 
 import math
@@ -15,7 +21,9 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from attention_collapse.merging.groups import Groups
-from attention_collapse.merging.matching import Match, directions, nearest
+from attention_collapse.merging.matching import Match, directions, group, match, nearest
+from attention_collapse.merging.partition import Partition
+from attention_collapse.tokens import TokenLayout
 
 
 @dataclass(frozen=True)
@@ -117,6 +125,40 @@ def bipartite_soft_matching(
         unmerged = unmerged.sort(dim=1).values
     destination = found.destination.gather(1, joining)
     return BipartiteMatch(unmerged, joining, destination, tokens, distillation_token)
+
+
+@dataclass(frozen=True)
+class BipartiteGrouping:
+    """Groups of one step of bipartite matching among the patches of a scene.
+
+    Patches take turns as source and destination, frame after frame; special tokens take no part.
+    The most similar pairs merge. It is a grouping for attention of one layer, see above.
+
+    Args:
+        ratio: Share of all tokens to remove, honoured or refused; ``None`` merges every source,
+            half of the patches.
+        backend: As the name in ``choose_backend``, which sees the features.
+
+    Raises:
+        ValueError: When it is called, where ``match`` or ``Partition.merged_tokens`` do.
+
+    Source: Bolya et al. (arXiv 2210.09461), section 3. Home section: *Token merging*.
+    """
+
+    ratio: float | None = None
+    backend: str | None = None
+
+    def __call__(
+        self, features: Float[Tensor, "batch token width"], *, layer: int, layout: TokenLayout
+    ) -> Groups:
+        """The groups, by the cosine of the features; the same rule in every layer."""
+        patches = torch.from_numpy(~layout.is_special()).nonzero()[:, 0].to(features.device)
+        partition = Partition(layout, destinations=patches[1::2], sources=patches[::2])
+        merged = partition.merged_tokens(self.ratio)
+        if merged == 0:
+            return Groups.singletons(*features.shape[:2], device=features.device)
+        found = match(features, partition, backend=self.backend)
+        return group(partition, found, merged=merged)
 
 
 def every_kth_groups(features: Float[Tensor, "batch token width"], *, k: int) -> Groups:

@@ -23,17 +23,12 @@ _LOWEST = tl.constexpr(-3.0e38)
 
 @triton.jit
 @no_type_check
-def _keep_larger(product, first, best, place, COLUMNS: tl.constexpr):
+def _keep_larger(product, largest, first, best, place, COLUMNS: tl.constexpr):
     """The larger of the best so far and a tile of products; of equal ones the first in order."""
-    largest = tl.max(product, 1)
-    larger = largest > best
-    # The later a tile, the rarer a row whose best is in it: only then is its column looked for.
-    if tl.max(larger.to(tl.int32), 0) > 0:
-        column = tl.arange(0, COLUMNS)[None, :]
-        found = tl.min(tl.where(product == largest[:, None], column, COLUMNS), 1)
-        place = tl.where(larger, first + found, place)
-        best = tl.maximum(best, largest)
-    return best, place
+    column = tl.arange(0, COLUMNS)[None, :]
+    found = tl.min(tl.where(product == largest[:, None], column, COLUMNS), 1)
+    place = tl.where(largest > best, first + found, place)
+    return tl.maximum(best, largest), place
 
 
 @triton.jit
@@ -66,7 +61,9 @@ def _nearest_kernel(
         source = sources.load([source_row, column])
         product = tl.dot(source, destinations.load([entry_row + first, column]).T, product)
         if step % STEPS == STEPS - 1:
-            best, place = _keep_larger(product, first, best, place, DESTINATIONS)
+            # Always: a branch in this branch would make the assembler keep a copy of the products.
+            largest = tl.max(product, 1)
+            best, place = _keep_larger(product, largest, first, best, place, DESTINATIONS)
             product = tl.zeros([SOURCES, DESTINATIONS], tl.float32)
     row = first_row + tl.arange(0, SOURCES)
     _store(out_products, out_places, best, place, row, source_count)
@@ -88,7 +85,10 @@ def _short_kernel(
     for tile in tl.range(0, destination_count, DESTINATIONS):
         first = tl.minimum(tile, destination_count - DESTINATIONS)
         product = tl.dot(source, destinations.load([entry_row + first, 0]).T)
-        best, place = _keep_larger(product, first, best, place, DESTINATIONS)
+        largest = tl.max(product, 1)
+        # The later a tile, the rarer a row whose best is in it: only then is its column needed.
+        if tl.max((largest > best).to(tl.int32), 0) > 0:
+            best, place = _keep_larger(product, largest, first, best, place, DESTINATIONS)
     row = first_row + tl.arange(0, SOURCES)
     _store(out_products, out_places, best, place, row, source_count)
 

@@ -39,7 +39,7 @@ class Tiles:
 TILES: Mapping[str, Tiles] = MappingProxyType(
     {
         "nearest": Tiles(128, 256, 64, 8, 4),
-        "nearest_short": Tiles(128, 128, 0, 8, 3),
+        "nearest_short": Tiles(128, 128, 0, 8, 2),
         "means": Tiles(1, 4, 1024, 4, 2),
         "copies": Tiles(8, 1, 1024, 4, 1),
         "attend": Tiles(128, 64, 0, 4, 3),
