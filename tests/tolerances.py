@@ -376,6 +376,9 @@ ROUNDED_MEAN = {
 # twice, and as much again for few keys.
 MERGED_ATTENTION = {"torch.float16": 5e-4, "torch.bfloat16": 4e-3}
 
+# Attention of a hundred tokens in float32 against float64, relative to the norm of the outputs.
+SINGLE_PRECISION_OUTPUT = 1e-6
+
 # --- chapters: measuring collapse ---
 
 # 2048 rows of 2048 independent scores, s = 1/2: the energy of a row fluctuates by less than

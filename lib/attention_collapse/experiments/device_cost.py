@@ -106,6 +106,22 @@ def matmul_rate(size: int, *, dtype: torch.dtype, device: str, repeats: int) -> 
     return 2 * size**3 / product.minimum
 
 
+def copy_rate(size: int, *, device: str, repeats: int) -> float:
+    """Bytes per second, read and written, of the fastest of some copies on the device.
+
+    Args:
+        size: Bytes of what is copied.
+        device: Where it is.
+        repeats: Number of copies after the first.
+
+    Home section: *Token merging*.
+    """
+    source = torch.zeros(size, dtype=torch.uint8, device=device)
+    target = torch.empty_like(source)
+    copied = timing(lambda: target.copy_(source), repeats=repeats, device=device)
+    return 2 * size / copied.minimum
+
+
 def wait(device: str) -> None:
     """Wait until a CUDA device has done what it was given; nothing elsewhere.
 

@@ -26,6 +26,7 @@ EXPERIMENTS = (
     "forward_cost",
     "frame_count",
     "landmark_flow",
+    "merging_cost",
     "photographs",
     "random_weights",
     "rank_profile",

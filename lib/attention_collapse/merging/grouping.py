@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from attention_collapse.merging.groups import Groups
-from attention_collapse.merging.matching import group, match, random_projection
+from attention_collapse.merging.matching import group, match, random_basis
 from attention_collapse.merging.partition import (
     Partition,
     grid_partition,
@@ -89,12 +89,22 @@ class GridGrouping:
         if merged == 0:
             return Groups.singletons(*features.shape[:2], device=features.device)
         if self.dimensions is not None:
-            # The second of two sources: the draw of a partition takes the first.
-            generator = self._generator(layer, stream=1)
-            features = random_projection(features, dim=self.dimensions, generator=generator)
+            features = features @ self.projection(features, layer=layer)
         options = {"window": self.window, "chunk": self.chunk, "backend": self.backend}
         found = match(features, partition, **options)
         return group(partition, found, merged=merged)
+
+    def projection(
+        self, features: Float[Tensor, "batch token width"], *, layer: int = 0
+    ) -> Float[Tensor, "width dim"] | None:
+        """The map of the features to those that are compared; ``None`` without ``dimensions``.
+
+        Those that were made last are kept: a draw takes longer than the product with it.
+        """
+        if self.dimensions is None:
+            return None
+        key = (features.shape[-1], layer if self.redraw else 0, features.dtype, features.device)
+        return _projection(self, *key)
 
     def partition(
         self, layout: TokenLayout, *, layer: int = 0, device: torch.device | str = "cpu"
@@ -122,6 +132,16 @@ class GridGrouping:
             return None
         drawn = 2 * layer + stream if self.redraw else stream
         return torch.Generator().manual_seed(self.seed + 1_000_003 * drawn)
+
+
+@lru_cache(maxsize=4)
+def _projection(
+    grouping: GridGrouping, width: int, layer: int, dtype: torch.dtype, device: torch.device
+) -> Float[Tensor, "width dim"]:
+    # The second of two sources: the draw of a partition takes the first.
+    generator = grouping._generator(layer, stream=1)
+    basis = random_basis(width, dim=grouping.dimensions, generator=generator)
+    return basis.to(device, dtype)
 
 
 @lru_cache(maxsize=4)

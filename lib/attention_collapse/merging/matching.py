@@ -18,6 +18,7 @@ __all__ = [
     "match",
     "mean_over_heads",
     "nearest",
+    "random_basis",
     "random_projection",
 ]
 
@@ -163,15 +164,31 @@ def random_projection(
 
     Source: Johnson and Lindenstrauss (1984). Home section: *Token merging*.
     """
-    width = features.shape[-1]
+    return features @ random_basis(features.shape[-1], dim=dim, generator=generator).to(features)
+
+
+def random_basis(
+    width: int, *, dim: int, generator: torch.Generator
+) -> Float[Tensor, "{width} {dim}"]:
+    """Orthonormal directions that span a random subspace, in float64.
+
+    Args:
+        width: Width of the features.
+        dim: As in ``random_projection``.
+        generator: As in ``random_projection``.
+
+    Raises:
+        ValueError: ``dim`` is below 1 or above the width.
+
+    Home section: *Token merging*.
+    """
     if not 1 <= dim <= width:
         raise ValueError(
             f"a projection must keep at least 1 and at most all {width} dimensions, got {dim}; "
             "128 is enough for features of 1024"
         )
     drawn = torch.randn(width, dim, dtype=torch.float64, generator=generator)
-    basis = torch.linalg.qr(drawn).Q
-    return features @ basis.to(features)
+    return torch.linalg.qr(drawn).Q
 
 
 def _check_destinations(destinations: Float[Tensor, "batch destination width"]) -> None:
