@@ -367,6 +367,8 @@ PROJECTED_COSINE = 0.06
 SPLIT_BIAS = 5e-5
 # Products of float16 numbers, exact in float32, a thousand of them added in float32.
 HALF_COSINE = 1e-6
+# An entry of a direction, at most one, rounded to float16.
+HALF_DIRECTION = 2**-12
 # A mean in float32 rounded once: half a unit of its 11 or 8 bits.
 ROUNDED_MEAN = {
     "torch.float16": {"rtol": 2**-11, "atol": 1e-6},

@@ -11,7 +11,7 @@ import torch
 from attention_collapse.merging.groups import Groups
 from attention_collapse.merging.members import Members
 from attention_collapse.merging.portable import PortableBackend
-from tolerances import HALF_COSINE, MERGED_ATTENTION, ROUNDED_MEAN
+from tolerances import HALF_COSINE, HALF_DIRECTION, MERGED_ATTENTION, ROUNDED_MEAN
 
 pytest.importorskip("triton")
 INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
@@ -101,7 +101,7 @@ def test_directions_are_those_of_float64(storage):
     found = TRITON.directions(features, rows)
     exact = PORTABLE.directions(features.double(), rows)
     assert found.dtype == torch.float16
-    torch.testing.assert_close(found.double(), exact, rtol=0, atol=2.0**-11)
+    torch.testing.assert_close(found.double(), exact, rtol=0, atol=HALF_DIRECTION)
 
 
 @pytest.mark.parametrize("bad", [torch.nan, torch.inf])
