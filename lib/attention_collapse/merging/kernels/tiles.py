@@ -35,15 +35,16 @@ class Tiles:
 
 
 # Those of the match are for features of more than 128 numbers and for shorter ones. A program of
-# the means keeps one group and reads some members at a time, one of the copies keeps some tokens.
+# the means keeps one group and reads some members at a time, one of the copies keeps some tokens. All are the fastest of a search over
+# some sizes on an NVIDIA H200 at 100 frames of VGGT.
 TILES: Mapping[str, Tiles] = MappingProxyType(
     {
         "nearest": Tiles(128, 256, 64, 8, 4),
-        "nearest_short": Tiles(128, 128, 0, 8, 2),
+        "nearest_short": Tiles(64, 128, 0, 4, 3),
         "means": Tiles(1, 4, 1024, 4, 2),
         "copies": Tiles(8, 1, 1024, 4, 1),
         "attend": Tiles(128, 64, 0, 4, 3),
-        "attend_running": Tiles(64, 128, 0, 4, 3),
+        "attend_running": Tiles(64, 128, 0, 4, 2),
     }
 )
 
