@@ -316,6 +316,12 @@ KERNEL_ENTROPY = 5e-5
 KERNEL_SUMS = 1e-6
 # A row's energy has that error twice, without the average.
 KERNEL_ENERGY = 1e-5
+# One column sum, of which a single query may give the most: the error of its weight, whose
+# exponent of up to 32 powers of two is rounded a few times, does not average out.
+KERNEL_COLUMN = 5e-6
+# Squared norm and distance from rank one: sums over rows, whose errors average out, and a
+# difference of such numbers; 3e-8 and 4e-9 where they were worst.
+KERNEL_DISTANCE = 1e-6
 # The sum of 2^21 column sums in float32, the errors of whose rows do not average out.
 KERNEL_TOTAL = 1e-5
 # Weights and columns rounded to 11 bits, 2^-12 each at most, with random signs.

@@ -228,16 +228,6 @@ def test_mass_between_frames_is_that_of_the_dense_matrix(per_frame):
     assert distance(found.sums, dense.sums) <= KERNEL_SUMS
 
 
-def test_more_frames_than_are_held_at_a_time(monkeypatch):
-    module = "attention_collapse.measure.kernels.column_statistics"
-    monkeypatch.setattr(f"{module}.FRAME_GROUP", 2)
-    query, key = stored("random", torch.float16, queries=5 * 33, keys=2 * 33)
-    exact = DenseBackend().rows(query, key).log_sum_exp
-    found = TritonBackend().columns(query, key, exact, tokens_per_frame=33)
-    dense = DenseBackend().columns(query, key, exact, tokens_per_frame=33)
-    assert relative(found.frame_mass, dense.frame_mass) <= KERNEL_SUMS
-
-
 @each_storage
 @pytest.mark.parametrize(("kind", "width"), [("random", 64), ("sinks", 5), ("clustered", 70)])
 def test_products_are_those_of_the_dense_matrix(kind, width, storage):

@@ -123,7 +123,7 @@ class StreamedAttention:
         .. math:: 1 - \frac{N \|\pi\|^2}{\|A\|_F^2}, \qquad \pi = \tfrac1N A^\top \mathbf 1,
 
         for :math:`N` queries. It is a difference of numbers near one: below the relative error of
-        the backend's sums, 1e-6 in float32, only its smallness is known.
+        the backend's sums, 1e-6 in both that compute in float32, only its smallness is known.
         """
         mean = self.column_sums / self.query_count
         share = self.query_count * mean.square().sum(-1) / self.frobenius_squared
