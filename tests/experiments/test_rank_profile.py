@@ -9,6 +9,7 @@ from attention_collapse.experiments import layer_passage, random_weights, rank_p
 from attention_collapse.experiments.rank_profile import Config
 from attention_collapse.experiments.scratch import Memory, Unfinished
 from attention_collapse.measure.observe import LayerRecorder
+from attention_collapse.measure.streaming import energy_rank, singular_values
 from tolerances import EXHAUSTED_SEARCH, SINGLE_PRECISION_PREDICTION, STREAMED_NETWORK
 
 SIZES = {"frames": (2, 3), "image_size": (28, 42), "width": 32, "depth": 3, "heads": 2}
@@ -148,6 +149,34 @@ def test_a_run_that_is_killed_goes_on(arrays, tmp_path, monkeypatch, keep_every)
             rank_profile.run(SMALL, device="cpu", scratch=tmp_path)
     assert bool(list(tmp_path.glob("*0003_frames_stream*"))) == (keep_every == 0)
     _same(rank_profile.run(SMALL, device="cpu", scratch=tmp_path).arrays, arrays)
+
+
+@pytest.mark.parametrize("energy", [True, False])
+def test_a_run_killed_inside_a_layer_goes_on_with_the_next_head(tmp_path, monkeypatch, energy):
+    """Of eight searches, two heads in two layers at two numbers of frames, three are finished."""
+    config = dataclasses.replace(SMALL, energy_ranks=energy)
+    module = energy_rank if energy else singular_values
+    expected, search, done = rank_profile.run(config, device="cpu").arrays, module.bidiagonalise, []
+
+    def killed_in_the_fourth(*arguments, **options):
+        done.append(arguments)
+        if len(done) == 4:
+            raise KeyboardInterrupt
+        return search(*arguments, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "bidiagonalise", killed_in_the_fourth)
+        with pytest.raises(KeyboardInterrupt):
+            rank_profile.run(config, device="cpu", scratch=tmp_path)
+    assert [path.name for path in tmp_path.glob("*head*")] == [
+        "orbit_0002_frames_layer_02_head_00.safetensors"
+    ]
+    done.clear()
+    done += [None] * 4
+    monkeypatch.setattr(module, "bidiagonalise", killed_in_the_fourth)
+    _same(rank_profile.run(config, device="cpu", scratch=tmp_path).arrays, expected)
+    assert len(done) == 4 + 5
+    assert not list(tmp_path.glob("*head*"))
 
 
 def _same(found, expected):

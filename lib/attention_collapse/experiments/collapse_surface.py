@@ -7,6 +7,7 @@ averaged over heads: grids of depth by frames that an explorer lays over the clo
 """
 
 import dataclasses
+import functools
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -185,7 +186,7 @@ def _flow_passage(
         start=lambda: ensemble.first(frames),
         step=flow.step,
         depth=config.depth,
-        recorder=lambda: LayerRecorder(layout=layout, spectra=spectra),
+        recorder=functools.partial(LayerRecorder, layout=layout, spectra=spectra),
         device=device,
     )
 

@@ -2,16 +2,17 @@
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, MutableMapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
+from attention_collapse.experiments.kept_heads import KeptHeads
 from attention_collapse.experiments.scratch import Memory, Scratch, Unfinished
 from attention_collapse.measure.attention_summary import Summary
-from attention_collapse.measure.observe import LayerRecorder
+from attention_collapse.measure.observe import HeadSpectrum, LayerRecorder
 from attention_collapse.measure.streaming import Progress
 
 # Seconds of work after which the residual stream is kept: what a run that is killed may lose.
@@ -85,7 +86,8 @@ class LayerPassage:
         step: the stream after a layer, from the stream before it, the layer's number and
             ``observe``, which is shown the layer as ``global.07``.
         depth: number of layers.
-        recorder: makes the observer of one layer.
+        recorder: makes the observer of one layer; what it is given as ``finished`` holds the heads
+            whose spectrum is known already.
         device: where the stream is.
 
     Home section: *A thousand frames*.
@@ -95,7 +97,7 @@ class LayerPassage:
     start: Callable[[], Tensor]
     step: Callable[..., Tensor]
     depth: int
-    recorder: Callable[[], LayerRecorder]
+    recorder: Callable[..., LayerRecorder]
     device: str
 
     def left(self, store: Scratch | Memory) -> list[int]:
@@ -130,10 +132,17 @@ class LayerPassage:
     def _pass(self, layer: int, stream: Tensor, store: Scratch | Memory) -> Tensor:
         if self._layer(layer) in store:
             return self.step(stream, layer)
-        recorder = self.recorder()
+        heads = self._heads(layer, store)
+        recorder = self.recorder(finished=lambda _: heads)
         stream = self.step(stream, layer, observe=recorder)
         store.keep(self._layer(layer), recorder.statistics[f"global.{layer:02d}"])
+        heads.clear()
         return stream
+
+    def _heads(self, layer: int, store: Scratch | Memory) -> MutableMapping[int, HeadSpectrum]:
+        if isinstance(store, Memory):
+            return {}
+        return KeptHeads(store, self._layer(layer), self.device)
 
     def _resume(self, store: Scratch | Memory) -> tuple[int, Tensor]:
         """The next layer and the residual stream before it."""
@@ -144,7 +153,7 @@ class LayerPassage:
 
     def _keep(self, store: Scratch | Memory, layer: int, stream: Tensor) -> None:
         # Nothing goes on from a stream that ends with the run.
-        if store.outlives_the_run:
+        if isinstance(store, Scratch):
             store.keep(self._stream, {"stream": stream, "layer": torch.tensor(layer)})
 
     @property

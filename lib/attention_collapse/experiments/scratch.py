@@ -37,8 +37,6 @@ class Scratch:
     Home section: *A thousand frames*.
     """
 
-    outlives_the_run = True
-
     def __init__(self, folder: Path, settings: Mapping[str, Any]) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
@@ -65,6 +63,10 @@ class Scratch:
         """The tensors kept under a name, on a device."""
         return load_file(self._path(name), device=device)
 
+    def names(self, prefix: str) -> list[str]:
+        """The names that begin so, in order."""
+        return sorted(path.stem for path in self._folder.glob(f"{prefix}*{_ENDING}"))
+
     def drop(self, name: str) -> None:
         """Forget what is kept under a name, if anything is."""
         self._path(name).unlink(missing_ok=True)
@@ -78,8 +80,6 @@ class Memory(dict[str, dict[str, Tensor]]):
 
     Home section: *A thousand frames*.
     """
-
-    outlives_the_run = False
 
     def keep(self, name: str, tensors: Mapping[str, Tensor]) -> None:
         """Hold tensors under a name, in the place of what was there."""

@@ -1,6 +1,7 @@
 """What the attention of one layer is summed up to: a few numbers for each head."""
 
 import math
+from collections.abc import MutableMapping
 
 import torch
 from jaxtyping import Float, Float64
@@ -8,6 +9,7 @@ from torch import Tensor
 
 from attention_collapse.measure.attention_maps import head_sharpness, score_variance
 from attention_collapse.measure.streaming import (
+    EnergyRanks,
     StreamedAttention,
     StreamedValues,
     energy_ranks,
@@ -16,6 +18,9 @@ from attention_collapse.measure.streaming import (
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 """Shares of the rows that have at most the entropy which ``summarise_attention`` gives for them."""
+
+HeadSpectrum = StreamedValues | EnergyRanks
+"""What a search finds of one head."""
 
 Summary = dict[str, Float64[Tensor, "..."]]
 """Statistics by name, in float64 on the CPU; the first axis of those of a head is the heads'."""
@@ -83,7 +88,12 @@ def summarise_scores(
 
 
 def summarise_spectrum(
-    attention: StreamedAttention, *, count: int, energy: bool, generator: torch.Generator
+    attention: StreamedAttention,
+    *,
+    count: int,
+    energy: bool,
+    generator: torch.Generator,
+    finished: MutableMapping[int, HeadSpectrum] | None = None,
 ) -> Summary:
     """Leading singular values of every head, what follows from them, and their errors.
 
@@ -98,6 +108,7 @@ def summarise_spectrum(
         count: Singular values, two or more.
         energy: Whether to measure the ranks that count energy.
         generator: Source of the random columns.
+        finished: Heads known already, as in ``leading_singular_values``.
 
     Raises:
         ValueError: If ``count`` is below two or above the number of tokens.
@@ -106,10 +117,10 @@ def summarise_spectrum(
     """
     if count < 2:
         raise ValueError(f"count must be at least 2, got {count}: a ratio needs two values.")
+    options = {"count": count, "generator": generator, "finished": finished}
     if not energy:
-        leading = leading_singular_values(attention, count=count, generator=generator)
-        return _on_cpu(_leading(leading))
-    ranks = energy_ranks(attention, count=count, generator=generator)
+        return _on_cpu(_leading(leading_singular_values(attention, **options)))
+    ranks = energy_ranks(attention, **options)
     summary = _leading(ranks.leading) | {
         "attention_participation_ratio": ranks.participation_ratio,
         "attention_participation_error": ranks.participation_error,

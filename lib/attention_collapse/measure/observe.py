@@ -7,7 +7,7 @@ that put out queries and keys and reports them under the same names.
 
 import dataclasses
 import zlib
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, MutableMapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 
@@ -16,6 +16,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from attention_collapse.measure.attention_summary import (
+    HeadSpectrum,
     Summary,
     summarise_attention,
     summarise_scores,
@@ -28,6 +29,10 @@ from attention_collapse.tokens import TokenLayout
 QUERY, KEY, OUTPUT = ".attention.query", ".attention.key", ".output"
 
 Observer = Callable[[str, Tensor], None]
+
+
+def _none_finished(layer: str) -> MutableMapping[int, HeadSpectrum]:
+    return {}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,6 +70,8 @@ class LayerRecorder:
         heads: Heads to measure of every layer, counted from 0; ``None`` for all.
         spectra: Whose spectrum to measure; ``None`` for none.
         backend: What computes; ``None`` for the choice of ``choose_backend``.
+        finished: Gives, by the name of a layer, the heads whose spectrum is known; each is added
+            when it is done, so that a recording that is stopped can go on from there.
         report: Told after each head of a pass.
 
     Home section: *Measuring collapse*.
@@ -78,12 +85,14 @@ class LayerRecorder:
         heads: Sequence[int] | None = None,
         spectra: Spectra | None = None,
         backend: Backend | None = None,
+        finished: Callable[[str], MutableMapping[int, HeadSpectrum]] = _none_finished,
         report: Progress = silent,
     ) -> None:
         self.statistics: dict[str, Summary] = {}
         """Statistics of every layer measured so far, by its name."""
         self._layout, self._layers, self._spectra = layout, layers, spectra
         self._heads, self._backend, self._report = heads, backend, report
+        self._finished = finished
         self._query: tuple[str, Tensor] | None = None
 
     def __call__(self, name: str, tensor: Tensor) -> None:
@@ -144,7 +153,7 @@ class LayerRecorder:
             seed = spectra.seed + zlib.crc32(layer.encode())
             generator = torch.Generator(query.device).manual_seed(seed)
             options = {"count": spectra.count, "energy": spectra.energy, "generator": generator}
-            summary |= summarise_spectrum(attention, **options)
+            summary |= summarise_spectrum(attention, **options, finished=self._finished(layer))
         self.statistics[layer] = summary
 
 
