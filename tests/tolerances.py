@@ -330,6 +330,11 @@ KERNEL_PRODUCT = 5e-4
 # collects a few.
 KERNEL_EXTREME = 5e-5
 
+# --- experiments: memory of a process ---
+
+# 256 MiB beside what an interpreter with torch allocates from run to run, some 10 MiB.
+ALLOCATED = 0.1
+
 # --- streaming ---
 
 # What the portable backend promises in float32 for scores of ordinary size: entropy in nats, column

@@ -5,7 +5,7 @@ ceilings are measured in the same run, and so are the plain routes that the pass
 """
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from attention_collapse.experiments import device_cost
 from attention_collapse.experiments.attention_ceilings import STAGES, Ceilings, measure_ceilings
 from attention_collapse.experiments.attention_problem import AttentionProblem, clustered
 from attention_collapse.experiments.experiment import Measurement, Report, silent
+from attention_collapse.experiments.process_memory import taken_memory
 from attention_collapse.measure.streaming.attention import StreamedAttention
 from attention_collapse.measure.streaming.choice import choose_backend
 from attention_collapse.measure.streaming.singular_values import (
@@ -30,6 +31,7 @@ ERRORS = (
     "entropy",
     "energy",
     "column_sums",
+    "column_sums_whole",
     "frame_mass",
     "apply",
     "apply_transposed",
@@ -49,8 +51,11 @@ class Config:
         dim: their dimension.
         columns: columns of a product, all heads alike.
         checked: rows and columns that are compared with float64.
-        eager_frames: largest number of frames at which the plain entropy is timed.
+        eager_frames: largest number of frames at which the plain entropy is timed, and every row
+            taken in float64 for the error of whole column sums.
         spectrum: find the leading singular values too.
+        process_memory: on the CPU, run each stage once more in a process of its own, to record
+            the memory it takes; CUDA devices count all that is held, in any case.
         repeats: timed runs after the first.
         ceiling_size: side of the square matrices whose product sets the ceiling.
         seed: seed of queries, keys and columns.
@@ -69,6 +74,7 @@ class Config:
     checked: int = 16
     eager_frames: int = 100
     spectrum: bool = False
+    process_memory: bool = False
     repeats: int = 1
     ceiling_size: int = 512
     seed: int = 0
@@ -78,7 +84,7 @@ class Config:
         wrong = {
             name: value
             for name, value in numbers.items()
-            if name not in ("seed", "spectrum", "eager_frames") and value < 1
+            if name not in ("seed", "spectrum", "process_memory", "eager_frames") and value < 1
         }
         if wrong:
             raise ValueError(
@@ -167,9 +173,14 @@ def _measure(
         device_cost.reset_peak(device)
         taken[stage] = device_cost.timing(operations[stage], repeats=config.repeats, device=device)
         peaks[stage] = device_cost.peak_bytes(device)
+        if config.process_memory and torch.device(device).type == "cpu":
+            peaks[stage] = taken_memory(prepare_stage, config, frames, stage)
         seconds = taken[stage].median
-        report(f"  {stage}: {seconds:.3g} s, {floor / seconds:.3f} of the ceiling")
-    errors = problem.errors()
+        report(
+            f"  {stage}: {seconds:.3g} s, {floor / seconds:.3f} of the ceiling, "
+            f"{peaks[stage] / 2**30:.3g} GiB"
+        )
+    errors = problem.errors(whole=frames <= config.eager_frames)
     report("  errors: " + ", ".join(f"{name} {error:.2g}" for name, error in errors.items()))
     seconds = _by_stage({stage: timing.median for stage, timing in taken.items()})
     return {
@@ -183,6 +194,15 @@ def _measure(
         "exact_entropy": float(problem.exact_rows()[1].entropy.mean()),
         "frames": frames,
     }, taken
+
+
+def prepare_stage(config: Config, frames: int, stage: str) -> Callable[[], object]:
+    """One stage on the CPU, its inputs made.
+
+    Home section: *Measuring collapse*.
+    """
+    problem = make_problem(config, frames, dtype=compute_dtype("cpu"), device="cpu")
+    return problem.operations()[stage]
 
 
 def _floors(config: Config, ceilings: Ceilings, frames: int, *, joint: bool) -> np.ndarray:

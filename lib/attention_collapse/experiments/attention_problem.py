@@ -1,6 +1,7 @@
 """Queries and keys on which streamed attention is timed and checked against float64."""
 
 import dataclasses
+import math
 from collections.abc import Callable
 from functools import cached_property
 
@@ -11,6 +12,7 @@ from torch.nn.functional import scaled_dot_product_attention
 
 from attention_collapse.experiments import device_cost
 from attention_collapse.measure.streaming.backend import Backend, RowStatistics
+from attention_collapse.measure.streaming.portable import PortableBackend
 
 # Keys that every query attends to, as the first tokens of a trained network are.
 SINKS = 5
@@ -95,11 +97,15 @@ class AttentionProblem:
             "eager": self._eager_entropy,
         }
 
-    def errors(self) -> dict[str, float]:
+    def errors(self, *, whole: bool = True) -> dict[str, float]:
         """Largest differences from float64 at the checked rows and columns.
 
         Log-sum-exp and entropy in nats, the others relative: to each number, and for the products
-        to the norm of the checked part.
+        to the norm of the checked part. Columns are compared at the normalisers that the backend
+        found, which leaves the errors of the rows out; ``column_sums_whole`` at those of float64.
+
+        Args:
+            whole: Take every row in float64, for ``column_sums_whole``; NaN without.
 
         Home section: *Measuring collapse*.
         """
@@ -107,7 +113,7 @@ class AttentionProblem:
         attention, exact = self.exact_rows()
         inputs = self.query, self.key, rows.log_sum_exp
         columns = self.backend.columns(*inputs, tokens_per_frame=self.tokens_per_frame)
-        weights = self._exact_columns()
+        weights = self._exact_columns(rows.log_sum_exp)
         product = self.backend.apply(*inputs, self.columns)[:, spots]
         transposed = self.backend.apply_transposed(*inputs, self.columns)[:, spots]
         return {
@@ -115,6 +121,7 @@ class AttentionProblem:
             "entropy": _largest(rows.entropy[:, spots] - exact.entropy),
             "energy": _largest(rows.energy[:, spots] / exact.energy - 1),
             "column_sums": _largest(columns.sums[:, spots] / weights.sum(-1) - 1),
+            "column_sums_whole": self._whole_error(columns.sums[:, spots]) if whole else math.nan,
             "frame_mass": _largest(columns.frame_mass[:, -1] / self._exact_frame_mass() - 1),
             "apply": _distance(product, attention @ self.columns.double()),
             "apply_transposed": _distance(transposed, weights @ self.columns.double()),
@@ -128,10 +135,17 @@ class AttentionProblem:
         energy = weights.square().sum(-1)
         return weights, RowStatistics(scores.logsumexp(-1), entropy, energy)
 
-    def _exact_columns(self) -> Float[Tensor, "head spot token"]:
-        """The checked columns in float64, given the normalisers that the backend found."""
+    def _exact_columns(
+        self, log_sum_exp: Float[Tensor, "head token"]
+    ) -> Float[Tensor, "head spot token"]:
+        """The checked columns in float64, given the normalisers of the rows."""
         scores = self._exact_scores(self.key, self.query)
-        return (scores - self.rows.log_sum_exp.double()[:, None]).exp()
+        return (scores - log_sum_exp.double()[:, None]).exp()
+
+    def _whole_error(self, found: Float[Tensor, "head spot"]) -> float:
+        """Largest relative error of the checked column sums, their normalisers included."""
+        exact = PortableBackend(dtype=torch.float64).rows(self.query, self.key)
+        return _largest(found / self._exact_columns(exact.log_sum_exp).sum(-1) - 1)
 
     def _exact_frame_mass(self) -> Float[Tensor, "head key_frame"]:
         """Mass of the queries of the last frame on each frame, in float64."""
