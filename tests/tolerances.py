@@ -330,6 +330,12 @@ KERNEL_PRODUCT = 5e-4
 # collects a few.
 KERNEL_EXTREME = 5e-5
 
+# --- experiments: context parallelism ---
+
+# Outputs of attention from kernels that sum in another order, each rounded to bfloat16: 2^-9 of
+# each number at most.
+ATTENTION_BFLOAT16 = 2**-8
+
 # --- experiments: memory of a process ---
 
 # 256 MiB beside what an interpreter with torch allocates from run to run, some 10 MiB.

@@ -1,15 +1,22 @@
 import dataclasses
+import sys
 
 import numpy as np
 import pytest
 import torch
 
-from attention_collapse.experiments import device_cost, sharded_cost
+from attention_collapse.experiments import context_parallel, device_cost, sharded_cost
 from attention_collapse.experiments.attention_problem import clustered
+from attention_collapse.experiments.context_parallel import (
+    ROUTES,
+    attention_routes,
+    require_context_parallelism,
+)
 from attention_collapse.experiments.sharded_cost import STAGES, Config
 from attention_collapse.measure.attention_maps import attention_weights, row_entropy
 from attention_collapse.measure.spectrum import distance_from_rank_one
 from attention_collapse.measure.streaming.shards import SingleProcess
+from attention_collapse.records import Timing
 from tolerances import STREAMED_DISTANCE, STREAMED_ENTROPY, STREAMED_PRODUCTS, STREAMED_SUMS
 
 # Five frames for two processes: one takes two and the other three.
@@ -80,3 +87,44 @@ def test_more_processes_than_devices_are_refused(monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     with pytest.raises(ValueError, match="a device of its own, got 1 for up to 2 processes"):
         sharded_cost.run(SMALL, device="cuda")
+
+
+def test_context_parallelism_is_refused_where_torch_has_none(monkeypatch):
+    config = Config(context_parallel=True)
+    with pytest.raises(ValueError, match="of the CUDA kernels, got device cpu: leave context_par"):
+        sharded_cost.run(config, device="cpu")
+    monkeypatch.setitem(sys.modules, "torch.distributed.tensor.experimental._attention", None)
+    with pytest.raises(ValueError, match="has no context parallelism where it was in 2.11"):
+        require_context_parallelism("cuda")
+
+
+def test_context_parallelism_takes_even_shares():
+    with pytest.raises(ValueError, match=r"got 5 for \(1, 2\) processes: take a multiple"):
+        Config(frames=5, context_parallel=True)
+
+
+def test_routes_are_timed_beside_the_stages_and_leave_the_efficiency_alone(monkeypatch):
+    """With stand-ins for the three routes: the kernels of two of them are CUDA's."""
+    slow = {route: Timing(1, 9.0, 9.0, 9.0) for route in ROUTES}
+    launch = sharded_cost._launch
+
+    def with_routes(config, processes, device_type):
+        plain = dataclasses.replace(config, context_parallel=False)
+        return [(taken | slow, found) for taken, found in launch(plain, processes, device_type)]
+
+    monkeypatch.setattr(sharded_cost, "_launch", with_routes)
+    monkeypatch.setattr(context_parallel, "require_context_parallelism", lambda _: None)
+    config = Config(processes=(1,), frames=2, tokens_per_frame=7, context_parallel=True)
+    found = sharded_cost.run(config, device="cpu")
+    assert found.arrays["attention_seconds"].tolist() == [[9.0] * 3]
+    assert found.arrays["seconds"].shape == (1, len(STAGES))
+    assert found.timings["context_alltoall_1_processes"].median == 9.0
+    assert set(found.axes) == set(found.arrays) == set(found.units)
+
+
+def test_keys_brought_together_give_the_output_of_attention():
+    generator = torch.Generator().manual_seed(0)
+    query, key, value = torch.randn(3, 2, 11, 8, generator=generator)
+    found = attention_routes(query, key, value, SingleProcess())["gathered"]()[0]
+    exact = attention_weights(query, key) @ value.double()
+    torch.testing.assert_close(found.double(), exact, rtol=0, atol=STREAMED_PRODUCTS)

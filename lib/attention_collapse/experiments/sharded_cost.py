@@ -19,7 +19,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-from attention_collapse.experiments import device_cost
+from attention_collapse.experiments import context_parallel, device_cost
 from attention_collapse.experiments.attention_problem import clustered
 from attention_collapse.experiments.experiment import Measurement, Report, silent
 from attention_collapse.measure.streaming import StreamedAttention
@@ -45,6 +45,8 @@ class Config:
         dim: their dimension.
         columns: columns of a product, all heads alike.
         repeats: timed runs of each stage.
+        context_parallel: on CUDA, time the output of attention too, by keys brought together and
+            by torch's context parallelism; every process then takes as many frames.
         seed: seed of queries, keys and columns.
 
     Raises:
@@ -60,11 +62,13 @@ class Config:
     dim: int = 16
     columns: int = 8
     repeats: int = 1
+    context_parallel: bool = False
     seed: int = 0
 
     def __post_init__(self) -> None:
         numbers = dataclasses.asdict(self) | {"processes": min(self.processes, default=0)}
-        wrong = {name: n for name, n in numbers.items() if name != "seed" and n < 1}
+        free = ("seed", "context_parallel")
+        wrong = {name: n for name, n in numbers.items() if name not in free and n < 1}
         if wrong:
             raise ValueError(
                 f"numbers of processes, sizes and repeats must be at least 1, got {wrong}: "
@@ -74,6 +78,11 @@ class Config:
             raise ValueError(
                 f"every process needs a frame, got {self.frames} frames for up to "
                 f"{max(self.processes)} processes: take more frames"
+            )
+        if self.context_parallel and any(self.frames % count for count in self.processes):
+            raise ValueError(
+                f"context parallelism takes as many frames in each process, got {self.frames} for "
+                f"{self.processes} processes: take a multiple of each"
             )
 
 
@@ -93,16 +102,18 @@ def run(config: Config, *, device: str, report: Report = silent) -> Measurement:
     Home section: *A thousand frames*.
     """
     _check_devices(config, device)
+    if config.context_parallel:
+        context_parallel.require_context_parallelism(device)
     timings, found = [], []
     for processes in config.processes:
         results = _launch(config, processes, torch.device(device).type)
         slowest = {
             stage: max((result[0][stage] for result in results), key=lambda timing: timing.median)
-            for stage in STAGES
+            for stage in results[0][0]
         }
         timings.append(slowest)
         found.append(results[0][1])
-        seconds = ", ".join(f"{stage} {slowest[stage].median:.3g} s" for stage in STAGES)
+        seconds = ", ".join(f"{stage} {timing.median:.3g} s" for stage, timing in slowest.items())
         efficiency = _efficiency(config.processes, timings)[-1]
         report(f"{processes} processes: {seconds}, efficiency {efficiency:.3f}")
     return _measurement(config, timings, found, device)
@@ -159,6 +170,11 @@ def _measure_share(config: Config, device_type: str) -> _Result:
         attention = StreamedAttention(query, whole, shards=shards)
         product = attention.apply_transposed(columns)
         timings["apply_transposed"] = clock(lambda: attention.apply_transposed(columns))
+        if config.context_parallel:
+            routes = context_parallel.attention_routes(query, key, key, shards)
+            for route, operation in routes.items():
+                operation()
+                timings[route] = clock(operation)
         return timings, _statistics(attention, product)
 
 
@@ -246,10 +262,15 @@ def _measurement(
         "efficiency": ("process_count",),
         "tokens": (),
     }
+    if config.context_parallel:
+        routes = context_parallel.ROUTES
+        taken = [[timing[route].median for route in routes] for timing in timings]
+        arrays |= {"routes": np.array(routes), "attention_seconds": np.array(taken)}
+        axes |= {"routes": ("route",), "attention_seconds": ("process_count", "route")}
     for name in found[0]:
         arrays[name] = np.stack([each[name] for each in found])
         axes[name] = ("process_count", "head")
-    units = {"processes": "1", "seconds": "s", "tokens": "token", "row_entropy": "nat"}
+    units = {"seconds": "s", "attention_seconds": "s", "tokens": "token", "row_entropy": "nat"}
     dtype = str(compute_dtype(device)).removeprefix("torch.")
     return Measurement(
         arrays,
@@ -262,9 +283,9 @@ def _measurement(
             "seeds": {"queries_keys_and_columns": config.seed},
         },
         {
-            f"{stage}_{count}_processes": timing[stage]
+            f"{stage}_{count}_processes": taken
             for count, timing in zip(config.processes, timings, strict=True)
-            for stage in STAGES
+            for stage, taken in timing.items()
         },
     )
 

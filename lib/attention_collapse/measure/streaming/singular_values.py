@@ -37,8 +37,9 @@ class StreamedValues:
         errors: How far the last product moved each value. The values rise towards the limit, and
             as long as a product at least halves what is missing, no more is missing than that: so
             it was after five products in every spectrum tried, and after three twice that.
-        floor: Below this a value may be rounding: that of the backend's products times
-            :math:`s_1`. It is not part of the errors; each value may be off by both.
+        floor: A bound of what rounding adds to or takes from a value, that of the backend's
+            products times :math:`s_1`; small values of spread attention are far better. It is not
+            part of the errors: each value may be off by both.
         frobenius_squared: :math:`\|A\|_F^2`.
 
     Home section: *Measuring collapse*.
