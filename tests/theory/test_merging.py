@@ -10,9 +10,10 @@ from attention_collapse.theory.merging import (
     group_means,
     merged_attention,
     merged_variance,
+    reference_eigenvalue,
 )
 from attention_collapse.theory.softmax import attention_matrix
-from tolerances import FLOAT64, INITIAL_RATE, MERGED_PARTICLES
+from tolerances import DEFECTIVE_EIGENVALUE, FLOAT64, INITIAL_RATE, MERGED_PARTICLES
 
 GENERATOR = np.random.default_rng(0)
 GROUPS = np.repeat(np.arange(5), [1, 2, 3, 4, 5])
@@ -145,3 +146,54 @@ def test_equal_tokens_have_no_effective_coefficient():
     zero = np.zeros((2, 2))
     with pytest.raises(ValueError, match="variance of the tokens must be .* equal tokens do not"):
         effective_coefficient(CovarianceSplit(zero, zero))
+
+
+def reference_scores(frames, points, gap):
+    """Scores of tokens on their point in the first frame, query by key."""
+    index = np.arange(frames * points)
+    same = index[:, None] % points == index % points
+    return gap * (same & (index < points))
+
+
+@pytest.mark.claims("thm-reference", "eq-reference-eigenvalue", "eq-unprotected-eigenvalue")
+@pytest.mark.parametrize("frames", [9, 10, 17])
+@pytest.mark.parametrize("size", [1, 4])
+@pytest.mark.parametrize("protected", [True, False])
+@pytest.mark.parametrize("proportional", [True, False])
+def test_second_eigenvalue_with_a_reference_frame(frames, size, protected, proportional):
+    """The matrix between all tokens, written down."""
+    points, gap = 3, 2.0
+    frame, point = np.divmod(np.arange(frames * points), points)
+    block = np.where(frame == 0, 0, 1 + (frame - 1) // size) if protected else frame // size
+    _, groups = np.unique(block * points + point, return_inverse=True)
+    members = (groups == np.arange(groups.max() + 1)[:, None]).astype(float)
+    sizes = members.sum(axis=1)
+    merged = reference_scores(frames, points, gap) @ (members / sizes[:, None]).T
+    weights = np.exp(merged) * (sizes if proportional else 1)
+    attention = weights / weights.sum(axis=1, keepdims=True) @ (members / sizes[:, None])
+    values = np.sort(np.linalg.eigvals(attention).real)[::-1]
+    found = reference_eigenvalue(
+        frames,
+        points=points,
+        score_gap=gap,
+        group_frames=size,
+        protected=protected,
+        proportional=proportional,
+    )
+    np.testing.assert_allclose(values[:points], [1, found, found], atol=FLOAT64)
+    np.testing.assert_allclose(values[points:], 0, atol=DEFECTIVE_EIGENVALUE)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"frames": 1, "group_frames": 2}, "a group cannot have more frames"),
+        ({"frames": 4, "score_gap": 0.0}, "a match must outscore the others"),
+        ({"frames": 4, "points": 0}, "a frame has a token"),
+        ({"frames": 4, "group_frames": 0}, "1 merges nothing"),
+        ({"frames": 4, "score_gap": 800.0}, "at most 700"),
+    ],
+)
+def test_reference_eigenvalue_refuses(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        reference_eigenvalue(**{"points": 3, "score_gap": 2.0} | arguments)

@@ -27,6 +27,8 @@ EXPERIMENTS = (
     "frame_count",
     "landmark_flow",
     "merging_cost",
+    "merging_depth",
+    "merging_exponent",
     "photographs",
     "random_weights",
     "rank_profile",

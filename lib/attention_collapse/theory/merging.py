@@ -4,6 +4,7 @@ Tokens are cut into groups. Attention runs among the means of the groups, and ev
 group receives the output of its mean.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +14,7 @@ from attention_collapse.theory.closed_variance import contracting_variance
 from attention_collapse.theory.softmax import attention_matrix
 from attention_collapse.theory.validation import (
     require_at_least,
+    require_exponent,
     require_positive,
     require_tokens,
 )
@@ -175,3 +177,55 @@ def effective_coefficient(split: CovarianceSplit) -> float:
     total = np.sum((split.between + split.within) ** 2)
     require_positive("variance of the tokens", total, fix="equal tokens do not contract")
     return float(np.sum(split.between**2) / total)
+
+
+def reference_eigenvalue(
+    frames: int,
+    *,
+    points: int,
+    score_gap: int | float,
+    group_frames: int = 1,
+    protected: bool = True,
+    proportional: bool = False,
+) -> float:
+    r"""Second eigenvalue of attention when every token has its match in the reference frame.
+
+    Each of :math:`S` frames shows the same :math:`P` points. A token scores :math:`s` on the token
+    of its point in the first frame and 0 on all others. Of every point, :math:`n` frames in a row
+    become one key. With the first frame kept apart,
+
+    .. math:: \lambda_2 = \frac{e^{s} - 1}{e^{s} - 1 + P S'}, \qquad
+        S' = 1 + \lceil (S - 1) / n \rceil,
+
+    or :math:`S' = S` where keys weigh their sizes. With the first frame merged with the next
+    :math:`n - 1`, the gap is :math:`s / n`, and :math:`S' = \lceil S / n \rceil`, or
+    :math:`S / n` with sizes.
+
+    Args:
+        frames: :math:`S`.
+        points: :math:`P`, tokens of one frame.
+        score_gap: :math:`s`.
+        group_frames: :math:`n`; 1 merges nothing.
+        protected: Keep the first frame apart.
+        proportional: Weigh a key with the number of its tokens.
+
+    Raises:
+        ValueError: If a count is below 1, there are fewer frames than ``group_frames``, or the gap
+            is not positive or above 700.
+
+    Source: derived in the home section, theorem *A reference among merged frames*.
+    Home section: *Token merging*.
+    """
+    require_at_least("points", points, 1, fix="a frame has a token")
+    require_at_least("group_frames", group_frames, 1, fix="1 merges nothing")
+    require_at_least("frames", frames, group_frames, fix="a group cannot have more frames")
+    require_positive("score_gap", score_gap, fix="a match must outscore the others")
+    require_exponent("score_gap", score_gap)
+    if protected:
+        gap, apart, merged = score_gap, 1, frames - 1
+    else:
+        gap, apart, merged = score_gap / group_frames, 0, frames
+    keys = apart + math.ceil(merged / group_frames)
+    weighed = apart + merged / (1 if protected else group_frames)
+    seen = weighed if proportional else keys
+    return math.expm1(gap) / (math.expm1(gap) + points * seen)
