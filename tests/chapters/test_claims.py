@@ -22,6 +22,7 @@ CHAPTERS = (
     "rank-profile",
     "depth-and-frames",
     "measuring-collapse",
+    "token-merging",
 )
 DISPLAYED = re.compile(r"\$\$(.+?)\$\$[ \t]*(?:\(([\w-]+)\))?", re.DOTALL)
 DIRECTIVE = re.compile(r"^:(?:label|name): ([\w-]+)$", re.MULTILINE)

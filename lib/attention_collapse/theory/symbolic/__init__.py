@@ -11,6 +11,7 @@ from attention_collapse.theory.symbolic import (
     mean_field,
     measuring_collapse,
     rank_profile,
+    token_merging,
 )
 from attention_collapse.theory.symbolic.identity import Identity
 
@@ -21,5 +22,6 @@ IDENTITIES: tuple[Identity, ...] = (
     *rank_profile.IDENTITIES,
     *depth_and_frames.IDENTITIES,
     *measuring_collapse.IDENTITIES,
+    *token_merging.IDENTITIES,
 )
 """Every identity, in the order of the chapters."""
