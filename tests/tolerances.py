@@ -449,6 +449,11 @@ MERGED_CONTRACTION = 0.06
 # Zero eigenvalues of a matrix that is not symmetric: the root of the rounding of float64, 1e-8, for
 # those that share an eigenvector, ten times.
 DEFECTIVE_EIGENVALUE = 1e-7
+# Tokens of order .5 rounded to four decimals: sums of a few of them, relative to the smallest.
+ROUNDED_TOKENS = 2e-3
+# Contracting flow of 750 Gaussian means in steps of a quarter, beside its law: the Euler step at
+# sharpness .125 and the fluctuation of a variance, 1 / sqrt(750).
+MERGED_STILL = 0.05
 
 
 def finite_step_exponent(step: float) -> float:
