@@ -9,6 +9,7 @@ The map of the package, from the tensors up:
 - ``theory``: closed forms of collapse over depth and frames.
 - ``scenes``: rendered multi-view scenes with known cameras and depth.
 - ``records``: what was measured, where, when and with what.
+- ``published``: other people's numbers, each with its source.
 - ``experiments``: compose the above and write records.
 - ``figures``: records and arrays drawn with matplotlib.
 - ``widgets``: the interactive figures, alive with and without a kernel.
