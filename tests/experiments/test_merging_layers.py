@@ -67,6 +67,22 @@ def test_gaussian_tokens_contract_by_the_effective_coefficient():
     assert contraction(tokens, alone, MergeRule("none"), 0.2) == pytest.approx(1, rel=FLOAT64)
 
 
+@pytest.mark.parametrize("weighting", ["none", "size"])
+def test_contraction_is_that_of_scores_with_the_stated_sharpness(weighting):
+    tokens = normal(30, 3).numpy() * [2.0, 1.0, 0.5]
+    centred = tokens - tokens.mean(axis=0)
+    factor = 0.6 / np.linalg.eigvalsh(np.cov(centred.T, bias=True))[-1]
+    outputs = [
+        theory.merged_attention(
+            centred, groups, bilinear=factor * np.eye(3), proportional=weighting == "size"
+        )
+        for groups in (GROUPS.assignment[0].numpy(), np.arange(30))
+    ]
+    expected = (centred * outputs[0]).sum() / (centred * outputs[1]).sum()
+    found = contraction(torch.from_numpy(tokens), GROUPS, MergeRule(weighting), 0.6)
+    assert found == pytest.approx(expected, rel=10 * FLOAT64)
+
+
 def test_groups_of_one_size_contract_alike_with_and_without_sizes():
     groups = Groups(torch.arange(30)[None] // 3, 10)
     tokens = normal(30, 3)

@@ -27,6 +27,8 @@ def test_merged_patches_have_one_colour_and_others_their_pixels():
     pictures = merged_pictures(IMAGES, TARGET)
     np.testing.assert_allclose(pictures[0, :2, 4:], IMAGES[0, :, :2, 4:].transpose(1, 2, 0))
     members = [IMAGES[0, :, :2, :2], IMAGES[0, :, :2, 2:4], IMAGES[1, :, :2, :2]]
+    pair = np.mean([IMAGES[0, :, 2:, 2:4], IMAGES[1, :, 2:, 2:4]], axis=(0, 2, 3))
+    np.testing.assert_allclose(pictures[0, 2:, 2:4], np.tile(pair, (2, 2, 1)), atol=FLOAT64)
     mean = np.mean(members, axis=(0, 2, 3))
     for patch in (pictures[0, :2, :4], pictures[1, :2, :2]):
         np.testing.assert_allclose(patch, np.broadcast_to(mean, patch.shape), atol=FLOAT64)
