@@ -1,6 +1,10 @@
 """The numbered statements, verdicts and exercises of *Token merging*."""
 
+import ast
+import json
 import math
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -33,6 +37,25 @@ def normal(*shape):
 
 def close(found, expected):
     torch.testing.assert_close(found, expected, rtol=0, atol=FLOAT64)
+
+
+SHOWN = re.compile(
+    r"literalinclude\} \.\./(\S+)\n:language: python\n:pyobject: (\w+)\n:lines: 1-(\d+), (\d+)-"
+)
+
+
+def test_functions_are_shown_without_their_docstrings_and_whole():
+    root = Path(__file__).resolve().parents[2]
+    cells = json.loads((root / "chapters" / "token-merging.ipynb").read_text())["cells"]
+    text = "\n".join("".join(cell["source"]) for cell in cells)
+    found = SHOWN.findall(text)
+    assert len(found) == 2
+    for path, name, head, body in found:
+        tree = ast.parse((root / path).read_text())
+        (node,) = (each for each in tree.body if getattr(each, "name", "") == name)
+        first = node.body[0]
+        assert int(head) == first.lineno - node.lineno
+        assert int(body) == first.end_lineno - node.lineno + 2
 
 
 # Groups
