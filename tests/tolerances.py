@@ -464,3 +464,12 @@ def finite_step_exponent(step: float) -> float:
     the cloud, 1e-2, squared, and the second order.
     """
     return 1.1 * step / 8
+
+# --- collections and training ---
+
+# Frames rendered together in float32: vector instructions round the odd pixel of [0, 1] otherwise
+# than the code for the rest of an array does, by one unit in the last place.
+BATCHED_RENDERING = 1.2e-7
+# Share of rays that pass an edge on the other side when the camera moves by 1e-15: none of the
+# pixels of a small image, or one of a thousand.
+RAYS_PAST_AN_EDGE = 1e-3

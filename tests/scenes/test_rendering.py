@@ -9,7 +9,7 @@ from attention_collapse.scenes.cameras import intrinsics_matrix, look_at
 from attention_collapse.scenes.casting import Hits
 from attention_collapse.scenes.materials import DISPLAY_GAMMA
 from attention_collapse.scenes.rendering import Frame, irradiance, render
-from attention_collapse.scenes.world import Light, World
+from attention_collapse.scenes.world import Light, Lights, World
 from tolerances import FLOAT64
 
 
@@ -27,6 +27,10 @@ def view(world: World, camera: torch.Tensor, image_size: tuple[int, int]) -> Fra
     )
 
 
+def lights(light: Light) -> Lights:
+    return Lights.build(light, dtype=torch.float64, device=torch.device("cpu"))
+
+
 def hits_at(point: list[float], normal: list[float]) -> Hits:
     one = torch.ones(1, dtype=torch.float64)
     place = torch.tensor([point], dtype=torch.float64)
@@ -36,7 +40,7 @@ def hits_at(point: list[float], normal: list[float]) -> Hits:
 
 @pytest.mark.parametrize("angle", [0.0, 0.7, 2.0])
 def test_lambert_law_and_half_the_light_at_the_reach(angle: float):
-    lamp = Light((0.0, 3.0, 0.0), ambient=0.25, strength=0.8, reach=3.0)
+    lamp = lights(Light((0.0, 3.0, 0.0), ambient=0.25, strength=0.8, reach=3.0))
     hits = hits_at([0.0, 0.0, 0.0], [math.sin(angle), math.cos(angle), 0.0])
     bright = irradiance(lamp, hits, torch.tensor([True])).item()
     shaded = irradiance(lamp, hits, torch.tensor([False])).item()
@@ -45,7 +49,7 @@ def test_lambert_law_and_half_the_light_at_the_reach(angle: float):
 
 
 def test_the_sun_is_as_strong_everywhere():
-    sun = Light((0.0, 5.0, 5.0), ambient=0.0, strength=0.8, is_sun=True)
+    sun = lights(Light((0.0, 5.0, 5.0), ambient=0.0, strength=0.8, is_sun=True))
     for point in ([0.0, 0.0, 0.0], [3.0, 1.0, -2.0]):
         light = irradiance(sun, hits_at(point, [0.0, 1.0, 0.0]), torch.tensor([True]))
         assert light.item() == pytest.approx(0.8 * math.cos(math.pi / 4), abs=FLOAT64)

@@ -12,10 +12,12 @@ which keeps 10 bits.
 import math
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Float64
 from torch import Tensor
 
 FIELD_OF_VIEW = math.radians(70)
+
+Number = float | Float64[Tensor, "*frame"]
 
 
 def intrinsics_matrix(
@@ -37,10 +39,14 @@ def intrinsics_matrix(
 
 
 def look_at(
-    position: tuple[float, float, float], target: tuple[float, float, float], *, roll: float = 0.0
-) -> Float[Tensor, "3 4"]:
+    position: tuple[Number, Number, Number],
+    target: tuple[Number, Number, Number],
+    *,
+    roll: Number = 0.0,
+) -> Float64[Tensor, "*frame 3 4"]:
     """World-to-camera matrix of a camera at a position, looking at a target, with y up the world.
 
+    Tensors in the place of numbers give one camera for each of their elements.
     Home section: *The phenomenon*.
 
     Args:
@@ -48,15 +54,26 @@ def look_at(
         target: a world point on the optical axis, not straight above or below the camera.
         roll: angle by which the camera turns clockwise about its optical axis, in radians.
     """
-    centre = torch.tensor(position, dtype=torch.float64)
-    forward = torch.tensor(target, dtype=torch.float64) - centre
-    forward = forward / forward.norm()
-    right = torch.linalg.cross(forward, torch.tensor([0.0, 1.0, 0.0], dtype=torch.float64))
-    right = right / right.norm()
+    centre = _vectors(position)
+    forward = _unit(_vectors(target) - centre)
+    right = _unit(
+        torch.linalg.cross(forward, forward.new_tensor([0.0, 1.0, 0.0]).expand_as(forward))
+    )
     down = torch.linalg.cross(forward, right)
-    cosine, sine = math.cos(roll), math.sin(roll)
-    rotation = torch.stack([cosine * right + sine * down, cosine * down - sine * right, forward])
-    return torch.cat([rotation, -(rotation @ centre)[:, None]], dim=1)
+    turn = torch.as_tensor(roll, dtype=torch.float64)[..., None]
+    cosine, sine = turn.cos(), turn.sin()
+    axes = (cosine * right + sine * down, cosine * down - sine * right, forward)
+    rotation = torch.stack(axes, dim=-2)
+    return torch.cat([rotation, -(rotation @ centre[..., None])], dim=-1)
+
+
+def _vectors(coordinates: tuple[Number, Number, Number]) -> Float64[Tensor, "*frame 3"]:
+    numbers = (torch.as_tensor(number, dtype=torch.float64) for number in coordinates)
+    return torch.stack(torch.broadcast_tensors(*numbers), dim=-1)
+
+
+def _unit(vectors: Float64[Tensor, "*frame 3"]) -> Float64[Tensor, "*frame 3"]:
+    return vectors / vectors.norm(dim=-1, keepdim=True)
 
 
 def camera_centre(world_to_camera: Float[Tensor, "*frame 3 4"]) -> Float[Tensor, "*frame 3"]:
@@ -83,11 +100,11 @@ def pixel_centres(
 
 
 def unproject(
-    pixels: Float[Tensor, "*point 2"],
+    pixels: Float[Tensor, "*#frame point 2"],
     *,
-    world_to_camera: Float[Tensor, "3 4"],
+    world_to_camera: Float[Tensor, "*#frame 3 4"],
     intrinsics: Float[Tensor, "3 3"],
-) -> Float[Tensor, "*point 3"]:
+) -> Float[Tensor, "*#frame point 3"]:
     """World directions of the rays through pixels, scaled to advance one unit of depth.
 
     The ray at z-depth :math:`z` is ``camera_centre + z * direction``.
@@ -95,7 +112,7 @@ def unproject(
     """
     focal = torch.stack([intrinsics[0, 0], intrinsics[1, 1]])
     plane = (pixels - intrinsics[:2, 2]) / focal
-    right, down, forward = world_to_camera[:, :3]
+    right, down, forward = world_to_camera[..., None, :3].unbind(-3)
     return plane[..., :1] * right + plane[..., 1:] * down + forward
 
 

@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
+from attention_collapse.scenes.lookup import rows_at
 from attention_collapse.scenes.solids import turn
 from attention_collapse.scenes.world import ROOM_FACES, World
 
@@ -29,31 +30,33 @@ class Hits:
             longitude on balls.
     """
 
-    depth: Float[Tensor, "ray"]
-    surface: Int64[Tensor, "ray"]
-    points: Float[Tensor, "ray 3"]
-    normal: Float[Tensor, "ray 3"]
-    local: Float[Tensor, "ray 3"]
-    chart: Float[Tensor, "ray 2"]
+    depth: Float[Tensor, "*frame ray"]
+    surface: Int64[Tensor, "*frame ray"]
+    points: Float[Tensor, "*frame ray 3"]
+    normal: Float[Tensor, "*frame ray 3"]
+    local: Float[Tensor, "*frame ray 3"]
+    chart: Float[Tensor, "*frame ray 2"]
 
 
-def cast(world: World, origin: Float[Tensor, "3"], directions: Float[Tensor, "ray 3"]) -> Hits:
+def cast(
+    world: World, origin: Float[Tensor, "*frame 3"], directions: Float[Tensor, "*frame ray 3"]
+) -> Hits:
     """The first surface each ray meets.
 
     Home section: *The phenomenon*.
 
     Args:
-        world: the room and its solids.
-        origin: common start of the rays, inside the room and outside the solids.
+        world: the room and its solids, or those of each frame.
+        origin: common start of the rays of a frame, inside the room and outside the solids.
         directions: directions of the rays; their length is the unit of depth.
     """
     room_depth, room_axis = _room_exit(world, origin, directions)
-    solid_depth, solid = world.solids.distances(origin[None], directions).min(dim=0)
+    solid_depth, solid = world.solids.distances(origin[..., None, :], directions).min(dim=0)
     on_room = room_depth <= solid_depth
     depth = torch.where(on_room, room_depth, solid_depth)
-    points = origin + depth[:, None] * directions
+    points = origin[..., None, :] + depth[..., None] * directions
     on_solid = _on_solid(world, points, solid)
-    outwards = directions.gather(1, room_axis[:, None])[:, 0] > 0
+    outwards = directions.gather(-1, room_axis[..., None])[..., 0] > 0
     on_face = (
         2 * room_axis + outwards,
         _axis_vector(room_axis, torch.where(outwards, -1.0, 1.0).to(depth)),
@@ -61,47 +64,50 @@ def cast(world: World, origin: Float[Tensor, "3"], directions: Float[Tensor, "ra
         _flat_chart(points, room_axis),
     )
     surface, normal, local, chart = (
-        torch.where(on_room if face.ndim == 1 else on_room[:, None], face, other)
+        torch.where(on_room if face.ndim == depth.ndim else on_room[..., None], face, other)
         for face, other in zip(on_face, on_solid, strict=True)
     )
     return Hits(depth, surface, points, normal, local, chart)
 
 
-def lit(world: World, hits: Hits) -> Bool[Tensor, "ray"]:
+def lit(world: World, hits: Hits) -> Bool[Tensor, "*frame ray"]:
     """Whether no solid stands between a hit and the light.
 
     Home section: *The phenomenon*.
     """
-    start, light = hits.points + SHADOW_OFFSET * hits.normal, world.light
-    source = start.new_tensor(light.position)[None]
-    if light.is_sun:
+    start = hits.points + SHADOW_OFFSET * hits.normal
+    source = world.light.position[..., None, :]
+    if world.light.is_sun:
         return world.solids.distances(start, source).amin(dim=0) == torch.inf
     return world.solids.distances(source, start - source).amin(dim=0) > 1
 
 
 def _room_exit(world: World, origin: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
     """Distance at which rays leave the room, and the axis of the face they leave by."""
-    room = torch.where(directions > 0, world.upper - origin, origin - world.lower)
-    return (room / directions.abs()).min(dim=1)
+    above, below = (gap[..., None, :] for gap in (world.upper - origin, origin - world.lower))
+    return (torch.where(directions > 0, above, below) / directions.abs()).min(dim=-1)
 
 
 def _on_solid(world: World, points: Tensor, solid: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Surface index, normal, local point and chart of points on the solids with these indices."""
     solids = world.solids
-    half_size, yaw = solids.half_size[solid], solids.yaw[solid]
-    local = torch.stack(turn((points - solids.centre[solid]).T, yaw), dim=-1)
+    centre, half_size, yaw = (
+        rows_at(table, solid, frame_axes=solids.yaw.ndim - 1)
+        for table in (solids.centre, solids.half_size, solids.yaw)
+    )
+    local = torch.stack(turn((points - centre).movedim(-1, 0), yaw), dim=-1)
     scaled = local / half_size
     axis = scaled.abs().argmax(-1)
-    is_ball = (solid < solids.balls)[:, None]
-    flat = _axis_vector(axis, scaled.gather(1, axis[:, None])[:, 0].sign())
-    normal = torch.stack(turn(torch.where(is_ball, scaled, flat).T, -yaw), dim=-1)
+    is_ball = (solid < solids.balls)[..., None]
+    flat = _axis_vector(axis, scaled.gather(-1, axis[..., None])[..., 0].sign())
+    normal = torch.stack(turn(torch.where(is_ball, scaled, flat).movedim(-1, 0), -yaw), dim=-1)
     chart = torch.where(is_ball, _ball_chart(local), _flat_chart(local, axis))
     return ROOM_FACES + solid, normal, local, chart
 
 
 def _axis_vector(axis: Tensor, length: Tensor) -> Tensor:
     """A vector of the given signed length along one axis."""
-    return length[:, None] * (axis[:, None] == torch.arange(3, device=axis.device))
+    return length[..., None] * (axis[..., None] == torch.arange(3, device=axis.device))
 
 
 def _flat_chart(points: Tensor, axis: Tensor) -> Tensor:

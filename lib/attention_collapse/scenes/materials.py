@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
+from attention_collapse.scenes.lookup import rows_at
 from attention_collapse.scenes.noise import Lattice, fractal_noise, value_noise
 
 # Linear intensity is a display value to this power.
@@ -58,20 +59,20 @@ class Material:
 
 @dataclass(frozen=True)
 class Materials:
-    """The materials of all surfaces as tensors, looked up by surface index.
+    """The materials of all surfaces of a world, or of each of many, as tensors.
 
     Home section: *The phenomenon*.
     """
 
-    base: Float[Tensor, "surface 3"]
-    accent: Float[Tensor, "surface 3"]
-    pattern: Int64[Tensor, "surface"]
-    period: Float[Tensor, "surface 2"]
-    offset: Float[Tensor, "surface 3"]
-    stretch: Float[Tensor, "surface 3"]
-    contrast: Float[Tensor, "surface"]
-    joint: Float[Tensor, "surface"]
-    tint: Float[Tensor, "surface"]
+    base: Float[Tensor, "*world surface 3"]
+    accent: Float[Tensor, "*world surface 3"]
+    pattern: Int64[Tensor, "*world surface"]
+    period: Float[Tensor, "*world surface 2"]
+    offset: Float[Tensor, "*world surface 3"]
+    stretch: Float[Tensor, "*world surface 3"]
+    contrast: Float[Tensor, "*world surface"]
+    joint: Float[Tensor, "*world surface"]
+    tint: Float[Tensor, "*world surface"]
 
     @classmethod
     def stack(
@@ -86,10 +87,16 @@ class Materials:
 
         return cls(**{name: column(name) for name in cls.__dataclass_fields__})
 
-    def of(self, surface: Int64[Tensor, "ray"]) -> "Materials":
+    def of(self, surface: Int64[Tensor, "*frame ray"]) -> "Materials":
         """The material each ray meets."""
-        fields = self.__dataclass_fields__
-        return Materials(**{name: getattr(self, name).index_select(0, surface) for name in fields})
+        frame_axes = self.pattern.ndim - 1
+        columns = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return Materials(
+            **{
+                name: rows_at(column, surface, frame_axes=frame_axes)
+                for name, column in columns.items()
+            }
+        )
 
 
 def linear_colour(hue: float, saturation: float, value: float) -> tuple[float, float, float]:
@@ -102,11 +109,11 @@ def linear_colour(hue: float, saturation: float, value: float) -> tuple[float, f
 
 
 def pulse(
-    position: Float[Tensor, "ray"],
+    position: Float[Tensor, "*frame ray"],
     *,
-    duty: float | Float[Tensor, "ray"],
-    width: Float[Tensor, "ray"],
-) -> Float[Tensor, "ray"]:
+    duty: float | Float[Tensor, "*frame ray"],
+    width: Float[Tensor, "*frame ray"],
+) -> Float[Tensor, "*frame ray"]:
     """Box-filtered pulse train: the part of a window on which the train is 1.
 
     The train of period 1 is 1 on :math:`[0, d)` and 0 on :math:`[d, 1)`. Its integral is
@@ -130,11 +137,11 @@ def pulse(
 def albedo(
     material: Materials,
     *,
-    points: Float[Tensor, "ray 3"],
-    chart: Float[Tensor, "ray 2"],
-    footprint: Float[Tensor, "ray"],
+    points: Float[Tensor, "*frame ray 3"],
+    chart: Float[Tensor, "*frame ray 2"],
+    footprint: Float[Tensor, "*frame ray"],
     lattice: Lattice,
-) -> Float[Tensor, "ray 3"]:
+) -> Float[Tensor, "*frame ray 3"]:
     """Linear colour of the surface at each ray's end, filtered to the pixel's footprint.
 
     Home section: *The phenomenon*.
@@ -154,7 +161,7 @@ def albedo(
         + material.contrast * grain
         + material.tint * _brick_tint(material, chart=chart, lattice=lattice)
     )
-    return torch.lerp(material.base, material.accent, share[:, None]) * brightness[:, None]
+    return torch.lerp(material.base, material.accent, share[..., None]) * brightness[..., None]
 
 
 def _accent_share(
@@ -162,12 +169,12 @@ def _accent_share(
 ) -> Tensor:
     """Part of each pixel that has the accent colour."""
     along, across = (chart / material.period).unbind(-1)
-    wide, high = (footprint[:, None] / material.period).unbind(-1)
+    wide, high = (footprint[..., None] / material.period).unbind(-1)
     mottled = (0.5 + value_noise(0.7 * solid, lattice)).clamp(0, 1)
     stripes = pulse(along, duty=0.5, width=wide)
     rows = pulse(across, duty=0.5, width=high)
     checker = stripes + rows - 2 * stripes * rows
-    length, height = (1 - material.joint[:, None] / material.period).unbind(-1)
+    length, height = (1 - material.joint[..., None] / material.period).unbind(-1)
     brick = pulse(along + 0.5 * across.floor(), duty=length, width=wide)
     bricks = 1 - brick * pulse(across, duty=height, width=high)
     shares = torch.stack([mottled, stripes, checker, bricks])

@@ -11,6 +11,7 @@ from jaxtyping import Float, Int32
 from torch import Tensor
 
 from attention_collapse.scenes.draws import Draws
+from attention_collapse.scenes.lookup import rows_at
 
 # Cells along each axis until the noise repeats. A power of two, so that the remainder is a mask.
 PERIOD = 4096
@@ -25,7 +26,7 @@ TILT = ((2 / 3, -1 / 3, 2 / 3), (2 / 3, 2 / 3, -1 / 3), (-1 / 3, 2 / 3, 2 / 3))
 
 @dataclass(frozen=True)
 class Lattice:
-    """The hash and the values of solid noise.
+    """The hash and the values of solid noise, of one world or of each of many.
 
     Home section: *The phenomenon*.
 
@@ -34,8 +35,8 @@ class Lattice:
         values: a number in [-1, 1) for each hash.
     """
 
-    permutation: Int32[Tensor, "cell"]
-    values: Float[Tensor, "cell"]
+    permutation: Int32[Tensor, "*world cell"]
+    values: Float[Tensor, "*world cell"]
 
     @classmethod
     def sample(cls, draws: Draws, *, dtype: torch.dtype, device: torch.device) -> "Lattice":
@@ -46,38 +47,44 @@ class Lattice:
 
     def hash(self, index: Int32[Tensor, "*shape"]) -> Int32[Tensor, "*shape"]:
         """The permutation at indices, which may lie outside one period."""
-        return _look_up(self.permutation, index & (PERIOD - 1))
+        return rows_at(self.permutation, index & (PERIOD - 1), frame_axes=self.frame_axes)
 
     def value(self, hashed: Int32[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
         """The values of hashes."""
-        return _look_up(self.values, hashed)
+        return rows_at(self.values, hashed, frame_axes=self.frame_axes)
+
+    @property
+    def frame_axes(self) -> int:
+        """1 if each frame has noise of its own, 0 if there is one noise."""
+        return self.permutation.ndim - 1
 
 
-def _look_up(table: Tensor, index: Tensor) -> Tensor:
-    """``table[index]``, several times faster on a CPU."""
-    return table.index_select(0, index.flatten()).view_as(index)
-
-
-def value_noise(points: Float[Tensor, "ray 3"], lattice: Lattice) -> Float[Tensor, "ray"]:
+def value_noise(
+    points: Float[Tensor, "*frame ray 3"], lattice: Lattice
+) -> Float[Tensor, "*frame ray"]:
     """Random values at integer points, interpolated smoothly in between; in [-1, 1).
 
     Home section: *The phenomenon*.
     """
     floor = points.floor()
     fraction = points - floor
-    # The corners of each point's cell, one axis of length 2 after the other: "x y z ray".
-    corners = torch.zeros_like(floor[:, 0], dtype=torch.int32)
-    for cell in floor.int().unbind(-1):
-        corners = lattice.hash(corners[..., None, :] + torch.stack([cell, cell + 1]))
+    # The corners of each point's cell, one axis of length 2 before the other: "z y x *frame ray".
+    corners = torch.zeros_like(floor[..., 0], dtype=torch.int32)
+    for axis, cell in enumerate(floor.int().unbind(-1)):
+        ends = torch.stack([cell, cell + 1])
+        corners = lattice.hash(corners + ends.view(2, *[1] * axis, *cell.shape))
     noise = lattice.value(corners)
     for weight in reversed((fraction.square() * (3 - 2 * fraction)).unbind(-1)):
-        noise = torch.lerp(noise[..., 0, :], noise[..., 1, :], weight)
+        noise = torch.lerp(noise[0], noise[1], weight)
     return noise
 
 
 def fractal_noise(
-    points: Float[Tensor, "ray 3"], lattice: Lattice, *, footprint: Float[Tensor, "ray"]
-) -> Float[Tensor, "ray"]:
+    points: Float[Tensor, "*frame ray 3"],
+    lattice: Lattice,
+    *,
+    footprint: Float[Tensor, "*frame ray"],
+) -> Float[Tensor, "*frame ray"]:
     """Value noise summed over octaves, each faded out where pixels are too coarse for it.
 
     An octave of frequency :math:`f` seen with pixels of size :math:`w` has full weight up to
@@ -90,7 +97,7 @@ def fractal_noise(
         footprint: size of a pixel on the surface, in units of length.
     """
     # Elementwise: a matrix product in TF32 would keep 10 bits of the place in the lattice.
-    tilted = (points[:, None] * points.new_tensor(TILT)).sum(-1)
+    tilted = (points[..., None, :] * points.new_tensor(TILT)).sum(-1)
     total = torch.zeros_like(footprint)
     for frequency, amplitude in OCTAVES:
         fade = (2 - 4 * frequency * footprint).clamp(0, 1)

@@ -36,7 +36,7 @@ class Solid:
 
 @dataclass(frozen=True)
 class Solids:
-    """Solids as tensors, the balls first.
+    """The solids of a world, or of each of many, as tensors, the balls first.
 
     Home section: *The phenomenon*.
 
@@ -47,9 +47,9 @@ class Solids:
         balls: how many of the solids are balls.
     """
 
-    centre: Float[Tensor, "solid 3"]
-    half_size: Float[Tensor, "solid 3"]
-    yaw: Float[Tensor, "solid"]
+    centre: Float[Tensor, "*world solid 3"]
+    half_size: Float[Tensor, "*world solid 3"]
+    yaw: Float[Tensor, "*world solid"]
     balls: int
 
     @classmethod
@@ -66,19 +66,23 @@ class Solids:
         return cls(column("centre"), column("half_size"), column("yaw"), balls)
 
     def distances(
-        self, origins: Float[Tensor, "#ray 3"], directions: Float[Tensor, "#ray 3"]
-    ) -> Float[Tensor, "solid ray"]:
+        self, origins: Float[Tensor, "*frame #ray 3"], directions: Float[Tensor, "*frame #ray 3"]
+    ) -> Float[Tensor, "solid *frame ray"]:
         """How far along each ray each solid begins, in lengths of the direction; inf for a miss.
 
         Rays from one origin, and parallel rays, are cheaper than rays in general.
         """
-        start = origins.T[:, None] - self.centre.T[..., None]
-        aims = directions.T.contiguous()[:, None]
+        # Coordinates first, then solids: "3 solid *frame ray".
+        centre, half_size = (
+            table.movedim((-1, -2), (0, 1))[..., None] for table in (self.centre, self.half_size)
+        )
+        start = origins.movedim(-1, 0)[:, None] - centre
+        aims = directions.movedim(-1, 0).contiguous()[:, None]
         balls, blocks = slice(None, self.balls), slice(self.balls, None)
-        yaw = self.yaw[blocks, None]
-        ball = ball_distances(start[:, balls], aims, radius=self.half_size[balls, 0])
+        yaw = self.yaw.movedim(-1, 0)[blocks, ..., None]
+        ball = ball_distances(start[:, balls], aims, radius=half_size[0, balls])
         block = block_distances(
-            turn(start[:, blocks], yaw), turn(aims, yaw), half_size=self.half_size[blocks]
+            turn(start[:, blocks], yaw), turn(aims, yaw), half_size=half_size[:, blocks]
         )
         return torch.cat([ball, block])
 
@@ -94,11 +98,11 @@ def turn(vectors: Float[Tensor, "3 *#point"], yaw: Float[Tensor, "*#point"]) -> 
 
 
 def ball_distances(
-    start: Float[Tensor, "3 solid #ray"],
-    directions: Float[Tensor, "3 1 #ray"],
+    start: Float[Tensor, "3 solid *#ray"],
+    directions: Float[Tensor, "3 1 *#ray"],
     *,
-    radius: Float[Tensor, "solid"],
-) -> Float[Tensor, "solid ray"]:
+    radius: Float[Tensor, "solid *#ray"],
+) -> Float[Tensor, "solid *#ray"]:
     """First root of :math:`|o + t d|^2 = r^2` if it lies ahead, else inf.
 
     Home section: *The phenomenon*.
@@ -110,15 +114,15 @@ def ball_distances(
     """
     square = directions.square().sum(0)
     half_slope = sum(begin * aim for begin, aim in zip(start, directions, strict=True))
-    constant = start.square().sum(0) - radius.square()[:, None]
+    constant = start.square().sum(0) - radius.square()
     discriminant = half_slope.square() - square * constant
     distance = -(half_slope + discriminant.clamp(min=0).sqrt()) / square
     return torch.where((discriminant > 0) & (distance > 0), distance, torch.inf)
 
 
 def block_distances(
-    start: Coordinates, directions: Coordinates, *, half_size: Float[Tensor, "solid 3"]
-) -> Float[Tensor, "solid ray"]:
+    start: Coordinates, directions: Coordinates, *, half_size: Float[Tensor, "3 solid *#ray"]
+) -> Float[Tensor, "solid *#ray"]:
     """Where rays enter blocks: the last slab is entered before the first is left.
 
     Home section: *The phenomenon*.
@@ -129,7 +133,7 @@ def block_distances(
         half_size: half the extent of each block.
     """
     enter, leave = 0.0, torch.inf
-    for begin, direction, half in zip(start, directions, half_size.T[..., None], strict=True):
+    for begin, direction, half in zip(start, directions, half_size, strict=True):
         inverse = 1 / direction
         one, other = (-half - begin) * inverse, (half - begin) * inverse
         enter = torch.minimum(one, other).clamp(min=enter)

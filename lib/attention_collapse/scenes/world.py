@@ -54,17 +54,38 @@ class Light:
 
 
 @dataclass(frozen=True)
-class World:
-    """Everything the renderer needs, as tensors on one device.
+class Lights:
+    """The light of a world, or of each of many, as tensors; all are lamps or all are suns.
 
     Home section: *The phenomenon*.
     """
 
-    lower: Float[Tensor, "3"]
-    upper: Float[Tensor, "3"]
+    position: Float[Tensor, "*world 3"]
+    ambient: Float[Tensor, "*world"]
+    strength: Float[Tensor, "*world"]
+    reach: Float[Tensor, "*world"]
+    is_sun: bool
+
+    @classmethod
+    def build(cls, light: Light, *, dtype: torch.dtype, device: torch.device) -> "Lights":
+        """One world's light on a device."""
+        numbers = (light.position, light.ambient, light.strength, light.reach)
+        tensors = (torch.tensor(number, dtype=dtype, device=device) for number in numbers)
+        return cls(*tensors, light.is_sun)
+
+
+@dataclass(frozen=True)
+class World:
+    """Everything the renderer needs, as tensors on one device: of one world, or of each of many.
+
+    Home section: *The phenomenon*.
+    """
+
+    lower: Float[Tensor, "*world 3"]
+    upper: Float[Tensor, "*world 3"]
     solids: Solids
     materials: Materials
-    light: Light
+    light: Lights
     lattice: Lattice
 
     @classmethod
@@ -81,6 +102,6 @@ class World:
             materials=Materials.stack(
                 [*room.faces, *(solid.material for solid in ordered)], **options
             ),
-            light=light,
+            light=Lights.build(light, **options),
             lattice=lattice,
         )
