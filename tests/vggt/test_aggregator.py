@@ -46,7 +46,7 @@ def first_tokens(aggregator, patches):
     return torch.cat((camera, register, patches), dim=1)
 
 
-def test_one_rotary_table_serves_the_whole_forward(small_aggregator, images, monkeypatch):
+def test_one_rotary_table_serves_all_images_of_a_size(small_aggregator, images, monkeypatch):
     tables = []
 
     def build(*arguments, **options):
@@ -54,8 +54,14 @@ def test_one_rotary_table_serves_the_whole_forward(small_aggregator, images, mon
         return tables[-1]
 
     monkeypatch.setattr(aggregator_module, "rotary_table", build)
-    small_aggregator(depth=3)(images(2, 3))
+    aggregator = small_aggregator(depth=3)
+    with torch.inference_mode():
+        aggregator(images(2, 3))
     assert [table.cos.shape for table in tables] == [(11, 8)]
+    aggregator(images(1, 2)).layers[2].sum().backward()
+    assert len(tables) == 1
+    aggregator.float()(images(1, 2).float())
+    assert [table.cos.dtype for table in tables] == [torch.float64, torch.float32]
 
 
 def test_pixels_are_normalised_channel_by_channel(small_aggregator, images, observed):
@@ -207,6 +213,9 @@ def test_first_weights(generator):
     for token in (aggregator.camera_token, aggregator.register_token):
         assert token.std().item() == pytest.approx(1e-6, rel=3 * SAMPLED_STANDARD_DEVIATION)
         assert not torch.equal(token[:, 0], token[:, 1])
+    larger = AggregatorConfig(width=512, depth=1, heads=8, special_token_std=0.5)
+    token = Aggregator(larger, generator=generator).register_token
+    assert token.std().item() == pytest.approx(0.5, rel=3 * SAMPLED_STANDARD_DEVIATION)
 
 
 def test_a_seed_fixes_the_weights_and_the_global_random_state_stays():

@@ -46,6 +46,8 @@ def test_an_order_without_both_kinds_is_refused(order):
         ({"mlp_ratio": math.nan}, "finitely many, got width 1024 times mlp_ratio nan; VGGT uses"),
         ({"rotary_base": math.inf}, "rotary base must be finite and positive, got inf; VGGT"),
         ({"layer_scale": math.nan}, "layer_scale must be finite, got nan; VGGT starts at 0.01"),
+        ({"special_token_std": -1.0}, r"finite and not negative, got -1\.0; VGGT starts at 1e-6"),
+        ({"special_token_std": math.nan}, "finite and not negative, got nan; VGGT starts at 1e-6"),
     ],
 )
 def test_sizes_that_do_not_fit_are_refused(sizes, message):

@@ -4,6 +4,7 @@ From images to a reconstruction:
 
 - ``images`` and ``image_file``: photographs to pixels of one size.
 - ``model``: the whole network, by itself or with the weights of a checkpoint.
+- ``mini``: the small network that the book trains.
 - ``model_config``: its sizes, those of VGGT-1B and those of a network small enough to train.
 - ``reconstruction``: what it says about a scene.
 - ``pose`` and ``unprojection``: cameras from nine numbers, points from depth.
@@ -50,6 +51,7 @@ from attention_collapse.vggt.linear_head import (
     LinearHead,
     LinearHeadConfig,
 )
+from attention_collapse.vggt.mini import mini
 from attention_collapse.vggt.model import VGGT
 from attention_collapse.vggt.model_config import MINI, VGGT_1B, VGGTConfig
 from attention_collapse.vggt.observation import Observe, Watch
@@ -105,6 +107,7 @@ __all__ = [
     "encode_pose",
     "load_checkpoint",
     "load_images",
+    "mini",
     "rotary_table",
     "rotate",
     "unproject",

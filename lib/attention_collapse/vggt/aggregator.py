@@ -28,9 +28,6 @@ from attention_collapse.vggt.rope import RotaryTable, rotary_table
 PIXEL_MEAN = (0.485, 0.456, 0.406)
 PIXEL_STD = (0.229, 0.224, 0.225)
 
-# First scale of the camera and register tokens: close to zero, yet not equal to each other.
-SPECIAL_TOKEN_STD = 1e-6
-
 
 @dataclass(frozen=True)
 class AggregatorOutput:
@@ -72,8 +69,8 @@ class Aggregator(nn.Module):
 
     State names are VGGT's: ``patch_embed``, ``camera_token``, ``register_token``,
     ``frame_blocks``, ``global_blocks``. First weights, in float32 on the CPU: linear maps and
-    convolutions :math:`\mathcal{N}(0, 1/\text{inputs})`, special tokens
-    :math:`\mathcal{N}(0, 10^{-12})`, biases 0, norms 1 and 0, residual scales ``layer_scale``.
+    convolutions :math:`\mathcal{N}(0, 1/\text{inputs})`, special tokens with the standard
+    deviation ``special_token_std``, biases 0, norms 1 and 0, residual scales ``layer_scale``.
 
     The residual stream and the norms compute in the type of the special tokens, and each linear
     map in the type of its weights, which ``cast_linear_weights`` makes shorter.
@@ -96,8 +93,9 @@ class Aggregator(nn.Module):
         self.patch_embed = _patch_embedding(config, generator)
         self.frame_blocks = _blocks(config, generator)
         self.global_blocks = _blocks(config, generator)
-        self.camera_token = _special_tokens(1, config.width, generator)
-        self.register_token = _special_tokens(config.registers, config.width, generator)
+        self.camera_token = _special_tokens(1, config, generator)
+        self.register_token = _special_tokens(config.registers, config, generator)
+        self._tables: dict[tuple, RotaryTable] = {}
 
     def forward(
         self,
@@ -112,7 +110,8 @@ class Aggregator(nn.Module):
         """The residual streams after the layers in ``keep``.
 
         The device is waited for only before the first frame block, where the pixels are checked
-        and the tables of positions copied.
+        and, once for each size of image, the table of positions is copied. A CUDA graph that
+        records the forward has no pixels to check.
 
         Args:
             images: Pixels in [0, 1], ``[scene frame 3 height width]``, the sides multiples of the
@@ -192,16 +191,26 @@ class Aggregator(nn.Module):
         return self.patch_embed((pixels - self.pixel_mean) / self.pixel_std)
 
     def rotary(self, layout: TokenLayout) -> RotaryTable | None:
-        """The one table of a forward, which every block and every frame reads, if there is one."""
+        """The one table of a forward, which every block and every frame reads, if there is one.
+
+        It is kept for later images of that size: to copy it to a device is to wait for the device.
+        """
         if self.config.rotary_base is None:
             return None
-        return rotary_table(
-            torch.from_numpy(layout.positions()),
-            dim=self.config.width // self.config.heads,
-            base=self.config.rotary_base,
-            dtype=torch.promote_types(self.camera_token.dtype, torch.float32),
-            device=self.camera_token.device,
-        )
+        tokens = self.camera_token
+        dtype = torch.promote_types(tokens.dtype, torch.float32)
+        key = (layout.rows, layout.columns, dtype, tokens.device)
+        if key not in self._tables:
+            # A table born in inference mode could not serve a later call that records gradients.
+            with torch.inference_mode(mode=False):
+                self._tables[key] = rotary_table(
+                    torch.from_numpy(layout.positions()),
+                    dim=self.config.width // self.config.heads,
+                    base=self.config.rotary_base,
+                    dtype=dtype,
+                    device=tokens.device,
+                )
+        return self._tables[key]
 
     def _mix(
         self,
@@ -287,7 +296,9 @@ def _blocks(config: AggregatorConfig, generator: torch.Generator) -> nn.ModuleLi
     )
 
 
-def _special_tokens(slots: int, width: int, generator: torch.Generator) -> nn.Parameter:
+def _special_tokens(
+    slots: int, config: AggregatorConfig, generator: torch.Generator
+) -> nn.Parameter:
     """Two sets of ``slots`` tokens: the first for frame 0, the second for every other frame."""
-    tokens = torch.empty(1, 2, slots, width)
-    return nn.Parameter(tokens.normal_(std=SPECIAL_TOKEN_STD, generator=generator))
+    tokens = torch.empty(1, 2, slots, config.width)
+    return nn.Parameter(tokens.normal_(std=config.special_token_std, generator=generator))

@@ -1,5 +1,6 @@
 """Sizes of the network, refused early when they do not fit each other."""
 
+import math
 from dataclasses import dataclass
 
 from attention_collapse.vggt.attention import head_dimension
@@ -22,6 +23,8 @@ class AggregatorConfig:
         patch_size: Side of a patch in pixels.
         rotary_base: Base of the rotary frequencies; ``None`` leaves positions out.
         layer_scale: First value of the residual scales; ``None`` leaves them out.
+        special_token_std: Standard deviation of the first camera and register tokens: by default
+            close to zero, yet not equal to each other.
         qk_norm: Normalise query and key.
         order: Which kind of attention comes first in a group: ``"frame"`` or ``"global"``.
         group_size: Blocks of one kind that run before the other kind takes over.
@@ -43,6 +46,7 @@ class AggregatorConfig:
     patch_size: int = 14
     rotary_base: float | None = 100.0
     layer_scale: float | None = 0.01
+    special_token_std: float = 1e-6
     qk_norm: bool = True
     order: tuple = ("frame", "global")
     group_size: int = 1
@@ -56,6 +60,11 @@ class AggregatorConfig:
             check_rotary(dim, self.rotary_base)
         if self.layer_scale is not None:
             check_layer_scale(self.layer_scale)
+        if not 0 <= self.special_token_std < math.inf:
+            raise ValueError(
+                "special_token_std must be finite and not negative, got "
+                f"{self.special_token_std}; VGGT starts at 1e-6"
+            )
         if self.order not in (("frame", "global"), ("global", "frame")):
             raise ValueError(
                 f"order must name each kind of attention once, got {self.order!r}; "

@@ -99,6 +99,7 @@ MINI = VGGTConfig(
         heads=6,
         patch_size=7,
         layer_scale=0.2,
+        special_token_std=0.5,
         patch_encoder=PatchEncoderConfig(
             width=192,
             depth=2,
@@ -117,5 +118,6 @@ MINI = VGGTConfig(
 """A network of the same form that trains in minutes: 6.4 M parameters, images of 56 x 56 pixels.
 
 Two blocks inside each image stand for the 24 of VGGT's patch encoder, six layers for its 24, and
-linear heads for its dense ones.
+linear heads for its dense ones. Special tokens start as large as other tokens, so that the
+reference frame is told apart from the first step on.
 """
