@@ -8,6 +8,7 @@ The map of the package, from the tensors up:
 - ``merging``: token merging as algebra: groups, matching, merged attention.
 - ``theory``: closed forms of collapse over depth and frames.
 - ``scenes``: rendered multi-view scenes with known cameras and depth.
+- ``training``: a small network trained on rendered scenes.
 - ``records``: what was measured, where, when and with what.
 - ``published``: other people's numbers, each with its source.
 - ``experiments``: compose the above and write records.

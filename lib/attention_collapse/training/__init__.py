@@ -1,0 +1,37 @@
+"""Training a small VGGT on rendered scenes.
+
+- ``config``: the settings, and the presets ``mini`` and ``tiny``.
+- ``batches``: rendered scenes for each step; ``targets``: what a network should say about them.
+- ``losses``: the loss, and errors in plain units.
+- ``gradients``: those of a batch; ``muon`` and ``optimisation``: one step of the weights.
+- ``run``: how far a run has come; ``loop``: the steps; ``checkpoints``: the way on after a stop.
+- ``evaluation``: errors on worlds that training has not seen.
+- ``weights``: what a run leaves behind.
+
+``python -m attention_collapse.training --preset mini --device cuda --out DIR`` does it all.
+"""
+
+from attention_collapse.training.batches import Batch, BatchSource
+from attention_collapse.training.config import PRESETS, TrainingConfig
+from attention_collapse.training.evaluation import mean_predictor_errors, network_errors
+from attention_collapse.training.loop import NonFiniteLoss, train
+from attention_collapse.training.losses import Errors, errors, loss
+from attention_collapse.training.run import Run
+from attention_collapse.training.targets import Targets, reference_targets
+
+__all__ = [
+    "PRESETS",
+    "Batch",
+    "BatchSource",
+    "Errors",
+    "NonFiniteLoss",
+    "Run",
+    "Targets",
+    "TrainingConfig",
+    "errors",
+    "loss",
+    "mean_predictor_errors",
+    "network_errors",
+    "reference_targets",
+    "train",
+]

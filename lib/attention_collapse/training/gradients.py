@@ -1,0 +1,99 @@
+"""Gradients of a batch: computed call by call, or recorded once as a CUDA graph and replayed."""
+
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from attention_collapse.training.batches import Batch
+from attention_collapse.training.config import TrainingConfig
+from attention_collapse.training.losses import errors, loss
+
+# Passes before a recording, which compile what is compiled and make the tables of positions.
+REHEARSALS = 2
+
+
+def set_gradients(
+    network: nn.Module, batch: Batch, config: TrainingConfig
+) -> Float[Tensor, "number"]:
+    """Put the gradients of a batch's loss in the place of those before; the loss and the errors.
+
+    On a GPU, matrix products are in bfloat16; weights, residuals and heads stay in float32.
+    Home section: *mini-VGGT*.
+
+    Args:
+        network: Receives the gradients.
+        batch: Images and targets, on the network's device.
+        config: Weights of the parts of the loss.
+    """
+    network.zero_grad()
+    with _short_numbers(batch.images.device):
+        reconstruction = network(batch.images)
+    value = loss(reconstruction, batch.targets, config)
+    value.backward()
+    found = errors(reconstruction, batch.targets)
+    return torch.stack([value.detach(), *vars(found).values()])
+
+
+@dataclass(frozen=True)
+class _Recording:
+    """A pass over batches of one shape, with the memory that it reads and writes."""
+
+    graph: torch.cuda.CUDAGraph
+    batch: Batch
+    gradients: list[Tensor | None]
+    numbers: Tensor
+
+
+class RecordedGradients:
+    """``set_gradients`` on a CUDA device, recorded for each shape of batch and then replayed.
+
+    A replay costs one call in the place of a thousand, each of which takes longer than what it
+    starts on the device.
+    Home section: *mini-VGGT*.
+
+    Args:
+        network: Receives the gradients; its weights may change in place.
+        config: Weights of the parts of the loss.
+    """
+
+    def __init__(self, network: nn.Module, config: TrainingConfig) -> None:
+        self._network, self._config = network, config
+        self._parameters = list(network.parameters())
+        self._recordings: dict[torch.Size, _Recording] = {}
+
+    def __call__(self, batch: Batch) -> Float[Tensor, "number"]:
+        """Put the gradients in the place of those before; the loss and the errors."""
+        shape = batch.images.shape
+        if shape not in self._recordings:
+            self._recordings[shape] = self._record(batch)
+        recording = self._recordings[shape]
+        for read, given in zip(recording.batch.tensors(), batch.tensors(), strict=True):
+            read.copy_(given)
+        recording.graph.replay()
+        for parameter, gradient in zip(self._parameters, recording.gradients, strict=True):
+            parameter.grad = gradient
+        return recording.numbers.clone()
+
+    def _record(self, batch: Batch) -> _Recording:
+        own = Batch.of([tensor.clone() for tensor in batch.tensors()])
+        stream = torch.cuda.Stream()
+        stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(stream):
+            for _ in range(REHEARSALS):
+                set_gradients(self._network, own, self._config)
+        # Gradients born in the recording stay where its replays write them.
+        self._network.zero_grad()
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph, stream=stream):
+            numbers = set_gradients(self._network, own, self._config)
+        gradients = [parameter.grad for parameter in self._parameters]
+        return _Recording(graph, own, gradients, numbers)
+
+
+def _short_numbers(device: torch.device) -> AbstractContextManager:
+    if device.type == "cpu":
+        return nullcontext()
+    return torch.autocast(device.type, dtype=torch.bfloat16)
