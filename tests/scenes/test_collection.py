@@ -6,7 +6,7 @@ import torch
 from attention_collapse.scenes import orbit, orbit_collection, walk, walk_collection
 from attention_collapse.scenes.cameras import camera_centre, intrinsics_matrix
 from attention_collapse.scenes.rendering import render
-from attention_collapse.scenes.world_batches import choose_worlds, stack_worlds
+from attention_collapse.scenes.world_batches import choose_worlds, join_worlds
 from tolerances import BATCHED_RENDERING, FLOAT64, PROJECTION, RAYS_PAST_AN_EDGE
 
 SEEDS = (3, 8, 5)
@@ -62,12 +62,31 @@ def test_a_walk_has_frames_between_frames():
     assert middle == pytest.approx((first + last) / 2, abs=FLOAT64)
 
 
-def test_no_seed_is_refused():
-    with pytest.raises(ValueError, match=r"at least one seed, got \[\]; use"):
-        orbit_collection([])
+@pytest.mark.parametrize("family", [orbit, walk])
+def test_processes_draw_the_same_worlds(family):
+    one, several = (
+        orbit_collection(SEEDS, processes=processes)
+        if family is orbit
+        else walk_collection(SEEDS, length=3.0, processes=processes)
+        for processes in (1, 2)
+    )
+    options = {"image_size": IMAGE_SIZE}
+    views = torch.tensor([0, 1, 2, 2]), torch.tensor([0.0, 3.0, 1.0, 2.0], dtype=torch.float64)
+    assert torch.equal(
+        one.film(*views, **options).frame.image, several.film(*views, **options).frame.image
+    )
 
 
-def test_lamps_and_suns_are_not_stacked():
+@pytest.mark.parametrize(
+    ("seeds", "processes", "message"),
+    [([], 1, r"got \[\] and 1; use"), ([4], 0, r"got \[4\] and 0; use")],
+)
+def test_without_a_seed_or_a_process_nothing_is_drawn(seeds, processes, message):
+    with pytest.raises(ValueError, match=f"at least one seed by at least one process, {message}"):
+        orbit_collection(seeds, processes=processes)
+
+
+def test_lamps_and_suns_are_not_joined():
     lamp, sun = collection(orbit).worlds, collection(walk).worlds
     with pytest.raises(ValueError, match="all with lamps or all with suns, got"):
-        stack_worlds([lamp, sun])
+        join_worlds([lamp, sun])

@@ -4,7 +4,8 @@ The map, from the outside in:
 
 - ``scene``: ``orbit`` and ``walk``, the two families, and ``Scene``, what they return.
 - ``controls``: ``duplicates`` and ``foreign``, more frames without new views of the same world.
-- ``collection``: many worlds of one family, filmed together; ``world_batches`` stacks them.
+- ``collection``: many worlds of one family, filmed together; ``drawing`` and ``world_batches``
+  put them side by side.
 - ``trajectories``: where the camera is at frame k.
 - ``room`` and ``corridor``: the two worlds, furnished at random from ``furniture`` and ``palette``.
 - ``rendering``: the picture of a world from one camera; ``casting``: what each ray meets.

@@ -1,7 +1,8 @@
 """Collections: many worlds of one family, filmed together."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from jaxtyping import Float64, Int64
@@ -9,6 +10,7 @@ from torch import Tensor
 
 from attention_collapse.scenes.cameras import intrinsics_matrix
 from attention_collapse.scenes.corridor import Corridor
+from attention_collapse.scenes.drawing import draw_worlds
 from attention_collapse.scenes.draws import Draws
 from attention_collapse.scenes.noise import Lattice
 from attention_collapse.scenes.rendering import Frame, Shade, render, shade
@@ -20,7 +22,7 @@ from attention_collapse.scenes.trajectories import (
     stack_paths,
 )
 from attention_collapse.scenes.world import World
-from attention_collapse.scenes.world_batches import choose_worlds, move_worlds, stack_worlds
+from attention_collapse.scenes.world_batches import choose_worlds, move_worlds
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,7 @@ def orbit_collection(
     *,
     device: torch.device | str = "cpu",
     dtype: torch.dtype = torch.float32,
+    processes: int = 1,
 ) -> Collection:
     """The rooms of the orbits with these seeds.
 
@@ -98,17 +101,13 @@ def orbit_collection(
         seeds: one for each world.
         device: where to render.
         dtype: float32 or float64.
+        processes: how many share the work of drawing the worlds.
 
     Raises:
-        ValueError: there is no seed, or one is outside [0, 2**32).
+        ValueError: there is no seed, one is outside [0, 2**32), or there is no process.
     """
-
-    def room(draws: Draws, lattice: Lattice) -> tuple[World, OrbitPath]:
-        walls, solids, light = furnished_room(draws)
-        path = OrbitPath.sample(draws)
-        return World.build(walls, solids, light=light, lattice=lattice), path
-
-    return _collect(room, seeds, device=device, dtype=dtype)
+    worlds, paths = draw_worlds(partial(_room, dtype=dtype), seeds, processes=processes)
+    return Collection(move_worlds(worlds, device), stack_paths(paths))
 
 
 def walk_collection(
@@ -117,6 +116,7 @@ def walk_collection(
     length: float,
     device: torch.device | str = "cpu",
     dtype: torch.dtype = torch.float32,
+    processes: int = 1,
 ) -> Collection:
     """The corridors of the walks with these seeds, up to a length.
 
@@ -127,37 +127,29 @@ def walk_collection(
         length: how far the camera walks at most, in units of length.
         device: where to render.
         dtype: float32 or float64.
+        processes: how many share the work of drawing the worlds.
 
     Raises:
-        ValueError: there is no seed, or one is outside [0, 2**32).
+        ValueError: there is no seed, one is outside [0, 2**32), or there is no process.
     """
-
-    def corridor(draws: Draws, lattice: Lattice) -> tuple[World, WalkPath]:
-        path = WalkPath.sample(draws)
-        built = Corridor.sample(draws, length=length)
-        solids = [solid for station in built.stations for solid in station]
-        return World.build(built.room, solids, light=built.light, lattice=lattice), path
-
-    return _collect(corridor, seeds, device=device, dtype=dtype)
+    corridor = partial(_corridor, length=length, dtype=dtype)
+    worlds, paths = draw_worlds(corridor, seeds, processes=processes)
+    return Collection(move_worlds(worlds, device), stack_paths(paths))
 
 
-def _collect(
-    build: Callable[[Draws, Lattice], tuple[World, OrbitPath | WalkPath]],
-    seeds: Sequence[int],
-    *,
-    device: torch.device | str,
-    dtype: torch.dtype,
-) -> Collection:
-    if not seeds:
-        raise ValueError(
-            f"a collection must have at least one seed, got {list(seeds)}; use for example range(8)"
-        )
-    worlds, paths = [], []
-    for seed in seeds:
-        draws = Draws.from_seed(seed)
-        # Many small tensors are made on the CPU and moved once.
-        lattice = Lattice.sample(draws, dtype=dtype, device=torch.device("cpu"))
-        world, path = build(draws, lattice)
-        worlds.append(world)
-        paths.append(path)
-    return Collection(move_worlds(stack_worlds(worlds), device), stack_paths(paths))
+def _room(seed: int, *, dtype: torch.dtype) -> tuple[World, OrbitPath]:
+    draws = Draws.from_seed(seed)
+    # Many small tensors are made on the CPU and moved once.
+    lattice = Lattice.sample(draws, dtype=dtype, device=torch.device("cpu"))
+    walls, solids, light = furnished_room(draws)
+    path = OrbitPath.sample(draws)
+    return World.build(walls, solids, light=light, lattice=lattice), path
+
+
+def _corridor(seed: int, *, length: float, dtype: torch.dtype) -> tuple[World, WalkPath]:
+    draws = Draws.from_seed(seed)
+    lattice = Lattice.sample(draws, dtype=dtype, device=torch.device("cpu"))
+    path = WalkPath.sample(draws)
+    built = Corridor.sample(draws, length=length)
+    solids = [solid for station in built.stations for solid in station]
+    return World.build(built.room, solids, light=built.light, lattice=lattice), path

@@ -16,26 +16,34 @@ Part = TypeVar("Part")
 
 
 def stack_worlds(worlds: Sequence[World]) -> World:
-    """Worlds side by side, along a new first axis.
+    """Single worlds side by side, along a new first axis; see ``join_worlds``.
+
+    Home section: *mini-VGGT*.
+    """
+    return join_worlds([_combine(lambda tensor: tensor[None], [world]) for world in worlds])
+
+
+def join_worlds(parts: Sequence[World]) -> World:
+    """Worlds that are side by side in several parts, side by side in one.
 
     Worlds with fewer solids than others are given some that no ray meets.
     Home section: *mini-VGGT*.
 
     Args:
-        worlds: single worlds on one device.
+        parts: each with an axis of worlds, on one device.
 
     Raises:
-        ValueError: there is no world, or some are lit by lamps and some by suns.
+        ValueError: there is no part, or some are lit by lamps and some by suns.
     """
-    if len({world.light.is_sun for world in worlds}) != 1:
+    if len({part.light.is_sun for part in parts}) != 1:
         raise ValueError(
-            f"worlds to stack must be one or more, all with lamps or all with suns, got "
-            f"{[world.light.is_sun for world in worlds]} for is_sun; stack each kind by itself"
+            f"worlds to join must be one or more, all with lamps or all with suns, got "
+            f"{[part.light.is_sun for part in parts]} for is_sun; join each kind by itself"
         )
-    balls = max(world.solids.balls for world in worlds)
-    blocks = max(len(world.solids.yaw) - world.solids.balls for world in worlds)
-    padded = [_pad(world, balls, blocks) for world in worlds]
-    return _combine(lambda *tensors: torch.stack(tensors), padded)
+    balls = max(part.solids.balls for part in parts)
+    blocks = max(part.solids.yaw.shape[1] - part.solids.balls for part in parts)
+    padded = [_pad(part, balls, blocks) for part in parts]
+    return _combine(lambda *tensors: torch.cat(tensors), padded)
 
 
 def choose_worlds(worlds: World, index: Int64[Tensor, "*frame"]) -> World:
@@ -67,17 +75,18 @@ def _combine(transform: Callable[..., Tensor], parts: Sequence[Part]) -> Part:
     )
 
 
-def _pad(world: World, balls: int, blocks: int) -> World:
-    """The world with a given number of balls and blocks, the added ones met by no ray."""
-    have, solids = world.solids.balls, world.solids
-    missing_blocks = blocks - (len(solids.yaw) - have)
+def _pad(worlds: World, balls: int, blocks: int) -> World:
+    """The worlds with a given number of balls and blocks, the added ones met by no ray."""
+    have, solids = worlds.solids.balls, worlds.solids
+    missing_blocks = blocks - (solids.yaw.shape[1] - have)
 
     def widened(table: Tensor, first: int, filling: float = 0.0) -> Tensor:
-        fill = table.new_full(table.shape[1:], filling)
         more_balls, more_blocks = (
-            fill.expand(count, *fill.shape) for count in (balls - have, missing_blocks)
+            table.new_full((len(table), count, *table.shape[2:]), filling)
+            for count in (balls - have, missing_blocks)
         )
-        return torch.cat([table[: first + have], more_balls, table[first + have :], more_blocks])
+        end = first + have
+        return torch.cat([table[:, :end], more_balls, table[:, end:], more_blocks], dim=1)
 
     # A size that is no number: every comparison with it is false, so that no ray meets the solid.
     padded = Solids(
@@ -87,7 +96,7 @@ def _pad(world: World, balls: int, blocks: int) -> World:
         balls,
     )
     columns = {
-        field.name: widened(getattr(world.materials, field.name), ROOM_FACES)
+        field.name: widened(getattr(worlds.materials, field.name), ROOM_FACES)
         for field in fields(Materials)
     }
-    return replace(world, solids=padded, materials=Materials(**columns))
+    return replace(worlds, solids=padded, materials=Materials(**columns))

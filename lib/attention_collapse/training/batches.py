@@ -1,6 +1,7 @@
 """Batches of rendered scenes: a function of the seed and of the step alone."""
 
 import math
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,7 +11,7 @@ from jaxtyping import Float, Float64, Int64
 from torch import Tensor
 
 from attention_collapse.scenes import Collection, orbit_collection, walk_collection
-from attention_collapse.scenes.rendering import shade
+from attention_collapse.scenes.rendering import Shade, Shading, View, shade
 from attention_collapse.training.config import TrainingConfig
 from attention_collapse.training.targets import Targets, reference_targets
 
@@ -25,6 +26,9 @@ STRIDE, UNSTEADINESS = (0.4, 1.8), (0.7, 1.3)
 
 # Longest step of a walk, in units of length.
 WALK_STEP = 0.33
+
+# Worlds that are drawn while another process starts.
+WORLDS_OF_A_PROCESS = 256
 
 
 @dataclass(frozen=True)
@@ -81,13 +85,14 @@ class BatchSource:
         self._config, self._seed, self._test = config, seed, test
         self._kept: dict[int, Batch] = {}
         on_gpu = torch.device(device).type == "cuda"
-        self._shader = torch.compile(shade, dynamic=True) if on_gpu else shade
+        self._shader = _compiled_shade() if on_gpu else shade
         first = FIRST_TEST_WORLD if test else FIRST_TRAINING_WORLD
         start = first + seed * config.worlds % 2**29
         worlds = range(start, start + config.worlds)
         longest = max(config.frame_counts) * STRIDE[1] * UNSTEADINESS[1] * WALK_STEP
-        self._orbits = orbit_collection(worlds, device=device)
-        self._walks = walk_collection(worlds, length=longest, device=device)
+        drawn = {"device": device, "processes": _processes(config.worlds)}
+        self._orbits = orbit_collection(worlds, **drawn)
+        self._walks = walk_collection(worlds, length=longest, **drawn)
 
     def batch(self, step: int) -> Batch:
         """The batch of a step."""
@@ -171,6 +176,21 @@ def walk_frames(
     order = torch.rand(scenes, frames, generator=generator).argsort(1)
     in_order = torch.rand(scenes, 1, generator=generator) < 0.5
     return torch.where(in_order, places, places.gather(1, order))
+
+
+def _processes(worlds: int) -> int:
+    return max(1, min(os.cpu_count() or 1, worlds // WORLDS_OF_A_PROCESS))
+
+
+def _compiled_shade() -> Shade:
+    """``shade`` as one program for each family of worlds, for any number of rays in a frame."""
+    compiled = torch.compile(shade)
+
+    def shader(view: View, pixels: Float[Tensor, "frame ray 2"]) -> Shading:
+        torch._dynamo.mark_dynamic(pixels, 1)
+        return compiled(view, pixels)
+
+    return shader
 
 
 def _first_views(shapes: Sequence[torch.Size]) -> Int64[Tensor, "view"]:

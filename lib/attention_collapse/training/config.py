@@ -119,6 +119,7 @@ TINY_NETWORK = VGGTConfig(
         heads=3,
         patch_size=7,
         layer_scale=0.2,
+        special_token_std=0.5,
         patch_encoder=PatchEncoderConfig(
             width=48, depth=1, heads=3, registers=0, image_size=28, patch_size=7, layer_scale=0.2
         ),
@@ -138,7 +139,7 @@ PRESETS = {
         worlds=64,
         batch_frames=16,
         frame_counts=(2,),
-        distinct_batches=56,
+        distinct_batches=48,
         matrix_rate=4e-3,
         vector_rate=3e-3,
         averaging=0.99,
@@ -148,5 +149,5 @@ PRESETS = {
 }
 """Presets by name."""
 
-DEFAULT_STEPS = {"mini": 22_000, "tiny": 400}
+DEFAULT_STEPS = {"mini": 22_000, "tiny": 320}
 """Steps of a run of each preset, unless told otherwise."""
