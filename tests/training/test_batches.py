@@ -30,7 +30,8 @@ def test_a_batch_depends_on_the_seed_and_the_step_alone():
 
 def test_test_worlds_are_not_those_of_training():
     known, new = (BatchSource(CONFIG, seed=0, test=test).batch(0) for test in (False, True))
-    assert known.images.shape != new.images.shape or not torch.equal(known.images, new.images)
+    assert known.images.shape == new.images.shape
+    assert not torch.equal(known.images, new.images)
 
 
 def test_every_batch_has_the_same_number_of_frames():
@@ -38,6 +39,8 @@ def test_every_batch_has_the_same_number_of_frames():
     shapes = [source.batch(step).images.shape[:2] for step in range(12)]
     assert {scenes * frames for scenes, frames in shapes} == {8}
     assert {frames for _, frames in shapes} == {2, 4}
+    other = BatchSource(CONFIG, seed=1)
+    assert shapes != [other.batch(step).images.shape[:2] for step in range(12)]
 
 
 def test_distinct_batches_take_turns():

@@ -82,7 +82,7 @@ class BatchSource:
         device: torch.device | str = "cpu",
         test: bool = False,
     ) -> None:
-        self._config, self._seed, self._test = config, seed, test
+        self._config, self._seed = config, seed
         self._kept: dict[int, Batch] = {}
         on_gpu = torch.device(device).type == "cuda"
         self._shader = _compiled_shade() if on_gpu else shade
@@ -115,7 +115,7 @@ class BatchSource:
 
     def _shots(self, step: int) -> tuple[_Shots, _Shots]:
         """The orbits and the walks of a step."""
-        words = np.random.SeedSequence([self._seed, step, self._test]).generate_state(1)
+        words = np.random.SeedSequence([self._seed, step]).generate_state(1)
         generator = torch.Generator().manual_seed(int(words[0]))
         counts, worlds = self._config.frame_counts, self._config.worlds
         frames = counts[int(torch.randint(len(counts), (), generator=generator))]
