@@ -102,19 +102,31 @@ def test_a_loss_that_is_no_number_stops_the_run(config, source, tmp_path: Path, 
     assert go(config, tmp_path, source, resume=True).step == 10
 
 
-def test_a_killed_process_leaves_a_checkpoint_that_resumes(tmp_path: Path):
-    command = [sys.executable, "-m", "attention_collapse.training", "--preset", "tiny"]
-    command += ["--steps", "100000", "--out", str(tmp_path)]
+ENDLESS = """
+import dataclasses, pathlib, sys
+from attention_collapse.training import PRESETS, BatchSource, Run, train
+
+config = dataclasses.replace(
+    PRESETS["tiny"], worlds=3, batch_frames=4, distinct_batches=3, log_every=2, checkpoint_every=4
+)
+run = Run.open(config, seed=0, steps=100_000, folder=pathlib.Path(sys.argv[1]))
+train(run, BatchSource(config, seed=0).batch, report=lambda line: print(line, flush=True))
+"""
+
+
+def test_a_killed_process_leaves_a_checkpoint_that_resumes(config, tmp_path: Path):
+    command = [sys.executable, "-c", ENDLESS, str(tmp_path)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     for line in process.stdout:
-        # The checkpoint of step 50 is written after this line's predecessor.
-        if line.startswith("step 60/"):
+        # The checkpoint of step 4 was written before this line.
+        if line.startswith("step 6/"):
             break
     os.kill(process.pid, signal.SIGKILL)
     process.communicate()
-    kept = torch.load(tmp_path / CHECKPOINT, weights_only=True)
-    assert kept["step"] == 50
-    assert not (tmp_path / "weights.safetensors").exists()
+    run = Run.open(config, seed=0, steps=100_000, folder=tmp_path, resume=True)
+    assert run.step >= 4
+    assert run.step % config.checkpoint_every == 0
+    assert run.curve[-1][0] == run.step
 
 
 def test_an_interrupted_write_leaves_the_checkpoint_before_it(

@@ -8,7 +8,7 @@
 - ``evaluation``: errors on worlds that training has not seen.
 - ``weights``: what a run leaves behind.
 
-``python -m attention_collapse.training --preset mini --device cuda --out DIR`` does it all.
+``python -m attention_collapse.training --preset mini --out DIR`` does it all.
 """
 
 from attention_collapse.training.batches import Batch, BatchSource

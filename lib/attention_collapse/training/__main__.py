@@ -44,8 +44,17 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--preset", choices=PRESETS, default="mini")
     parser.add_argument("--steps", type=int, help="length of the run")
     parser.add_argument("--seed", type=int, default=0, help="of the first weights and the scenes")
-    parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:1")
-    parser.add_argument("--out", type=Path, required=True, help="folder for all that is kept")
+    parser.add_argument(
+        "--device",
+        default="cuda" if torch.cuda.is_available() else "cpu",
+        help="cpu, cuda or cuda:1 (default here: %(default)s)",
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path("trained"),
+        help="folder for all that is kept (default: %(default)s)",
+    )
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
     return parser
 

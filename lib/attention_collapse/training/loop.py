@@ -46,6 +46,8 @@ def train(
             has gone on with weights that are of no use.
     """
     gradients, config = _gradients(run), run.config
+    if run.device.type == "cuda":
+        report("compiling: the first line takes a minute or two")
     clock = time.monotonic()
     while run.step < run.steps:
         made = min(config.log_every - run.step % config.log_every, run.steps - run.step)
