@@ -465,6 +465,7 @@ def finite_step_exponent(step: float) -> float:
     """
     return 1.1 * step / 8
 
+
 # --- collections and training ---
 
 # Frames rendered together in float32: vector instructions round the odd pixel of [0, 1] otherwise

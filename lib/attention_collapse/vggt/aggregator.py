@@ -10,9 +10,12 @@ from torch import Tensor, nn
 
 from attention_collapse.tokens import TokenLayout
 from attention_collapse.vggt.aggregator_input import (
+    PIXEL_MEAN,
+    PIXEL_STD,
     check_chunks,
     image_layout,
     kept_layers,
+    per_channel,
 )
 from attention_collapse.vggt.block import Block
 from attention_collapse.vggt.chunks import FRAME_CHUNK, even_chunk, in_chunks
@@ -23,10 +26,6 @@ from attention_collapse.vggt.patch_encoder import PatchEncoder
 from attention_collapse.vggt.reduction import Reducer, ReducerOfForward, started
 from attention_collapse.vggt.residual_streams import ResidualStreams
 from attention_collapse.vggt.rope import RotaryTable, rotary_table
-
-# Per-channel mean and standard deviation of ImageNet's pixels in [0, 1], as VGGT was trained with.
-PIXEL_MEAN = (0.485, 0.456, 0.406)
-PIXEL_STD = (0.229, 0.224, 0.225)
 
 
 @dataclass(frozen=True)
@@ -88,8 +87,8 @@ class Aggregator(nn.Module):
     def __init__(self, config: AggregatorConfig, *, generator: torch.Generator) -> None:
         super().__init__()
         self.config = config
-        self.register_buffer("pixel_mean", _per_channel(PIXEL_MEAN), persistent=False)
-        self.register_buffer("pixel_std", _per_channel(PIXEL_STD), persistent=False)
+        self.register_buffer("pixel_mean", per_channel(PIXEL_MEAN), persistent=False)
+        self.register_buffer("pixel_std", per_channel(PIXEL_STD), persistent=False)
         self.patch_embed = _patch_embedding(config, generator)
         self.frame_blocks = _blocks(config, generator)
         self.global_blocks = _blocks(config, generator)
@@ -265,13 +264,6 @@ def observation_points(config: AggregatorConfig) -> frozenset[str]:
         for point in BLOCK_POINTS
     }
     return frozenset(blocks | {"patch_embedding.output"})
-
-
-def _per_channel(values: tuple[float, ...]) -> Float[Tensor, "3 1 1"]:
-    # No checkpoint holds these numbers, so a network made on the meta device has them too.
-    device = torch.get_default_device()
-    place = torch.device("cpu") if device.type == "meta" else device
-    return torch.tensor(values, device=place).view(3, 1, 1)
 
 
 def _patch_embedding(

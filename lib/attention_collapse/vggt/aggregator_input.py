@@ -10,6 +10,10 @@ from attention_collapse.tokens import TokenLayout
 from attention_collapse.vggt.chunks import check_query_chunk
 from attention_collapse.vggt.config import AggregatorConfig
 
+# Per-channel mean and standard deviation of ImageNet's pixels in [0, 1], as VGGT was trained with.
+PIXEL_MEAN = (0.485, 0.456, 0.406)
+PIXEL_STD = (0.229, 0.224, 0.225)
+
 # Pixels may leave [0, 1] by this much: the rounding of a resize or of a short number format.
 PIXEL_TOLERANCE = 1e-3
 
@@ -103,3 +107,14 @@ def check_chunks(frame_chunk: int | None, query_chunk: int | None) -> None:
             "pass None for all frames at once"
         )
     check_query_chunk(query_chunk)
+
+
+def per_channel(values: tuple[float, ...]) -> Float[Tensor, "3 1 1"]:
+    """One number for each colour of an image, on the device where modules are made.
+
+    Home section: *The phenomenon*.
+    """
+    # No checkpoint holds these numbers, so a network made on the meta device has them too.
+    device = torch.get_default_device()
+    place = torch.device("cpu") if device.type == "meta" else device
+    return torch.tensor(values, device=place).view(3, 1, 1)

@@ -35,8 +35,8 @@ class Tiles:
 
 
 # Those of the match are for features of more than 128 numbers and for shorter ones. A program of
-# the means keeps one group and reads some members at a time, one of the copies keeps some tokens. All are the fastest of a search over
-# some sizes on an NVIDIA H200 at 100 frames of VGGT.
+# the means keeps one group and reads some members at a time, one of the copies keeps some tokens.
+# Each was the fastest of a search over some sizes on an NVIDIA H200, at 100 frames of VGGT.
 TILES: Mapping[str, Tiles] = MappingProxyType(
     {
         "nearest": Tiles(128, 256, 64, 8, 4),
