@@ -16,7 +16,9 @@ from attention_collapse.experiments import merging_exponent
 from attention_collapse.experiments.merging_exponent import Case, Config, attention
 from attention_collapse.merging.attention import MergeRule, merge_heads, merged_attention
 from attention_collapse.merging.groups import Groups
+from attention_collapse.theory import merging as theory
 from attention_collapse.theory.merging import reference_eigenvalue
+from attention_collapse.widgets.merge_explorer import MergeExplorer
 from merging.group_strategies import groupings, normal_like
 from tolerances import (
     FITTED_SLOPE,
@@ -235,6 +237,23 @@ def test_the_identity_with_a_bias_holds_for_every_group_of_a_record():
 
 
 # What is frozen
+
+
+def test_tokens_of_a_picture_are_frozen_within_groups_and_follow_the_law_between():
+    explorer = MergeExplorer(ratio=0.6)
+    tokens = np.array(explorer.tokens)
+    _, groups = np.unique(explorer.groups, return_inverse=True)
+    before = theory.covariance_split(tokens, groups)
+    scores = np.eye(tokens.shape[1])
+    for _ in range(160):
+        output = theory.merged_attention(tokens, groups, bilinear=scores, proportional=True)
+        tokens = tokens - 0.05 * output
+    after = theory.covariance_split(tokens, groups)
+    np.testing.assert_allclose(after.within, before.within, atol=FLOAT64)
+    values = np.clip(np.linalg.eigvalsh(before.between), 0, None)
+    law = theory.merged_variance(values, 0 * values, rate=1, depth_time=8).sum()
+    assert np.trace(before.between) > 2.5 * law
+    assert abs(np.trace(after.between) / law - 1) < 0.1
 
 
 @pytest.mark.claims("prop-contraction", "eq-contraction")
