@@ -14,7 +14,7 @@ from attention_collapse.measure.streaming import (
     DenseBackend,
     StreamedAttention,
     energy_ranks,
-    leading_singular_values,
+    streamed_singular_values,
 )
 from attention_collapse.tokens import TokenLayout
 from streaming_cases import whole_matrix
@@ -150,7 +150,7 @@ def test_sixteen_singular_values(pair):
     """Off by no more than what the last product moved them and the floor of the backend."""
     kernels, _, extreme = pair
     generator = torch.Generator(DEVICE).manual_seed(0)
-    found = leading_singular_values(kernels, count=VALUES, generator=generator)
+    found = streamed_singular_values(kernels, count=VALUES, generator=generator)
     exact = torch.linalg.svdvals(whole_matrix(kernels.query, kernels.key))[:, :VALUES]
     allowed = found.errors + found.floor[:, None] + extreme * exact[:, :1]
     assert ((found.values - exact).abs() <= allowed).all()

@@ -1,7 +1,6 @@
 import gc
 import math
 import weakref
-from functools import partial
 
 import pytest
 import torch
@@ -119,7 +118,7 @@ def test_keys_without_their_queries_are_refused():
 def test_a_foreign_module_is_recorded_through_its_children():
     module, recorder, x = ForeignAttention(), LayerRecorder(), normal(1, 9, 8)
     with record_queries_and_keys(
-        module, recorder, query="to_query", key="to_key", place=split
+        module, recorder, query="to_query", key="to_key", place=lambda _, given: split(given)
     ) as layers:
         module(x)
     assert layers == ("",)
@@ -143,12 +142,18 @@ def test_our_network_seen_from_outside_gives_the_numbers_it_gives_itself(network
     inside, outside = (LayerRecorder() for _ in range(2))
     positions = torch.from_numpy(LAYOUT.positions())
     table = rotary_table(positions, dim=16, dtype=torch.float64)
-    place = partial(rotate, table=table)
+    placed = []
+
+    def place(path, tensor):
+        placed.append(path)
+        return rotate(tensor, table=table)
+
     with torch.inference_mode():
         network(images, observe=inside, keep=())
         with record_queries_and_keys(network, outside, place=place) as layers:
             network(images, keep=())
     assert layers[0] == "frame_blocks.0.attn"
+    assert set(placed) == set(layers)
     for layer in (0, 1):
         own = inside.statistics[f"global.{layer:02d}"]
         foreign = outside.statistics[f"global_blocks.{layer}.attn"]

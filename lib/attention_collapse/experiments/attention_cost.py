@@ -19,7 +19,7 @@ from attention_collapse.measure.streaming.attention import StreamedAttention
 from attention_collapse.measure.streaming.choice import choose_backend
 from attention_collapse.measure.streaming.singular_values import (
     StreamedValues,
-    leading_singular_values,
+    streamed_singular_values,
 )
 from attention_collapse.records import Timing
 from attention_collapse.vggt.precision import compute_dtype
@@ -224,7 +224,9 @@ def _spectrum(
         attention = StreamedAttention(problem.query, problem.key, backend=problem.backend)
         generator = torch.Generator(device).manual_seed(config.seed)
         found[:] = [
-            leading_singular_values(attention, count=VALUES, products=PRODUCTS, generator=generator)
+            streamed_singular_values(
+                attention, count=VALUES, products=PRODUCTS, generator=generator
+            )
         ]
 
     device_cost.reset_peak(device)

@@ -122,7 +122,7 @@ class AttentionProblem:
             "energy": _largest(rows.energy[:, spots] / exact.energy - 1),
             "column_sums": _largest(columns.sums[:, spots] / weights.sum(-1) - 1),
             "column_sums_whole": self._whole_error(columns.sums[:, spots]) if whole else math.nan,
-            "frame_mass": _largest(columns.frame_mass[:, -1] / self._exact_frame_mass() - 1),
+            "frame_mass": _largest(columns.frame_sums[:, -1] / self._exact_frame_mass() - 1),
             "apply": _distance(product, attention @ self.columns.double()),
             "apply_transposed": _distance(transposed, weights @ self.columns.double()),
         }

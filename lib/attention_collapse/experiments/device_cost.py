@@ -35,8 +35,9 @@ def fastest_attention(device: str) -> AbstractContextManager:
 def timing(operation: Callable[[], object], *, repeats: int, device: str) -> Timing:
     """Seconds of an operation over repeats, the first of which is left out.
 
-    A first run of more than 20 s counts as the only one. What the operation returns is released
-    after the clock stops and before the next run.
+    A first run of more than 20 s counts as the only one. The median is what records quote. What
+    the operation returns is released after the clock stops and before the next run, which finds
+    the memory claimed already.
 
     Args:
         operation: Runs the operation once.

@@ -28,7 +28,9 @@ def check_storage(storage: str) -> None:
     Home section: *A thousand frames*.
     """
     if storage not in STORAGE:
-        raise ValueError(f"storage must be one of {', '.join(STORAGE)}, got {storage!r}")
+        raise ValueError(
+            f"storage must be one of {', '.join(STORAGE)}, got {storage!r}: bfloat16 is for CUDA"
+        )
 
 
 def random_network(sizes: AggregatorConfig, *, seed: int, storage: str, device: str) -> Aggregator:

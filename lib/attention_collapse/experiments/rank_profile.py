@@ -95,7 +95,10 @@ class Config:
                 "layers_per_command 0 measures all layers at once"
             )
         if self.scene not in SCENES:
-            raise ValueError(f"scene must be one of {', '.join(SCENES)}, got {self.scene!r}")
+            raise ValueError(
+                f"scene must be one of {', '.join(SCENES)}, got {self.scene!r}: an orbit's frames "
+                "all overlap, a walk's only nearby ones"
+            )
         check_storage(self.storage)
         self.sizes()  # refuses sizes that do not fit each other
         spaced_heads(self.heads, self.observed_heads)

@@ -13,7 +13,7 @@ from attention_collapse.measure.streaming import (
     StreamedAttention,
     StreamedValues,
     energy_ranks,
-    leading_singular_values,
+    streamed_singular_values,
 )
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
@@ -100,7 +100,7 @@ def summarise_spectrum(
     ``singular_values`` with ``singular_value_errors`` and ``singular_value_floor``, what may be
     rounding; ``singular_ratio``, ``stable_rank``; with
     ``energy``, which takes more than twice the products, also ``attention_participation_ratio``
-    and ``energy_effective_rank`` with the errors of both. See ``leading_singular_values`` and
+    and ``energy_effective_rank`` with the errors of both. See ``streamed_singular_values`` and
     ``energy_ranks``.
 
     Args:
@@ -108,7 +108,7 @@ def summarise_spectrum(
         count: Singular values, two or more.
         energy: Whether to measure the ranks that count energy.
         generator: Source of the random columns.
-        finished: Heads known already, as in ``leading_singular_values``.
+        finished: Heads known already, as in ``streamed_singular_values``.
 
     Raises:
         ValueError: If ``count`` is below two or above the number of tokens.
@@ -119,7 +119,7 @@ def summarise_spectrum(
         raise ValueError(f"count must be at least 2, got {count}: a ratio needs two values.")
     options = {"count": count, "generator": generator, "finished": finished}
     if not energy:
-        return _on_cpu(_leading(leading_singular_values(attention, **options)))
+        return _on_cpu(_leading(streamed_singular_values(attention, **options)))
     ranks = energy_ranks(attention, **options)
     summary = _leading(ranks.leading) | {
         "attention_participation_ratio": ranks.participation_ratio,

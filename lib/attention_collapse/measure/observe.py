@@ -157,7 +157,7 @@ class LayerRecorder:
         self.statistics[layer] = summary
 
 
-def _as_it_is(tensor: Tensor) -> Tensor:
+def _as_it_is(path: str, tensor: Tensor) -> Tensor:
     return tensor
 
 
@@ -168,7 +168,7 @@ def record_queries_and_keys(
     *,
     query: str = "q_norm",
     key: str = "k_norm",
-    place: Callable[[Tensor], Float[Tensor, "batch head token dim"]] = _as_it_is,
+    place: Callable[[str, Tensor], Float[Tensor, "batch head token dim"]] = _as_it_is,
 ) -> Iterator[tuple[str, ...]]:
     """Report the queries and keys of a network that takes no observer, while inside.
 
@@ -182,8 +182,8 @@ def record_queries_and_keys(
         query: Name of the child that puts out queries; called once in a forward, before that of
             the keys.
         key: Name of the child that puts out keys.
-        place: Makes of their output what enters the softmax, ``[batch head token dim]``: a
-            rotation by position, or the split into heads.
+        place: Makes of the path of a layer and their output what enters the softmax, ``[batch head
+            token dim]``: a rotation by the positions of that layer, or the split into heads.
 
     Yields:
         The paths of the layers that were found.
@@ -206,7 +206,7 @@ def record_queries_and_keys(
     with ExitStack() as hooks:
         for path, layer in layers.items():
             for child, point in ((query, QUERY), (key, KEY)):
-                report = partial(_report, observe, path + point, place)
+                report = partial(_report, observe, path, point, place)
                 handle = layer.get_submodule(child).register_forward_hook(report)
                 hooks.callback(handle.remove)
         yield tuple(layers)
@@ -214,10 +214,11 @@ def record_queries_and_keys(
 
 def _report(
     observe: Observer,
-    name: str,
-    place: Callable[[Tensor], Tensor],
+    path: str,
+    point: str,
+    place: Callable[[str, Tensor], Tensor],
     child: nn.Module,
     inputs: tuple[Tensor, ...],
     output: Tensor,
 ) -> None:
-    observe(name, place(output))
+    observe(path + point, place(path, output))

@@ -8,7 +8,7 @@ from attention_collapse.measure.streaming import (
     choice,
     choose_backend,
     energy_ranks,
-    leading_singular_values,
+    streamed_singular_values,
 )
 from streaming_cases import independent, normal
 
@@ -81,7 +81,7 @@ def test_a_dense_matrix_without_room_names_its_size(monkeypatch, name):
         getattr(DenseBackend(), name)(query, key, *others.get(name, ()))
 
 
-@pytest.mark.parametrize("search", [leading_singular_values, energy_ranks])
+@pytest.mark.parametrize("search", [streamed_singular_values, energy_ranks])
 def test_a_search_without_room_names_its_blocks(monkeypatch, search):
     attention = StreamedAttention(*independent())
     exhaust(monkeypatch, torch.linalg, "eigh")
@@ -107,7 +107,7 @@ def test_products_are_in_full_precision_whatever_is_set(chosen, monkeypatch):
     torch.set_float32_matmul_precision(chosen)
     try:
         PortableBackend().rows(*independent())
-        leading_singular_values(
+        streamed_singular_values(
             StreamedAttention(*independent()), count=2, generator=torch.Generator()
         )
         assert torch.get_float32_matmul_precision() == chosen

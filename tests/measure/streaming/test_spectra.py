@@ -6,7 +6,7 @@ from attention_collapse.measure.streaming import (
     PortableBackend,
     StreamedAttention,
     energy_ranks,
-    leading_singular_values,
+    streamed_singular_values,
 )
 from streaming_cases import normal, whole_matrix
 from tolerances import FLOAT64, GRAM_ROUNDING, SETTLED_VALUES
@@ -64,7 +64,7 @@ def exact_values(case):
 @pytest.mark.parametrize("products", [3, 5, 7])
 def test_the_last_movement_bounds_the_error_and_no_value_is_too_large(case, products):
     """After three products two such movements."""
-    found = leading_singular_values(
+    found = streamed_singular_values(
         double(case), products=products, generator=generator(), **OPTIONS
     )
     missing = exact_values(case)[:, :8] - found.values
@@ -78,7 +78,7 @@ def test_more_products_leave_less(case):
     missing = [
         (
             exact_values(case)[:, :8]
-            - leading_singular_values(
+            - streamed_singular_values(
                 double(case), products=products, generator=generator(), **OPTIONS
             ).values
         ).max()
@@ -91,7 +91,7 @@ def test_more_products_leave_less(case):
 def test_float32_adds_its_floor_only(case):
     query, key = (tensor.float() for tensor in SPECTRA[case]())
     attention = StreamedAttention(query, key)
-    found = leading_singular_values(attention, products=7, generator=generator(), **OPTIONS)
+    found = streamed_singular_values(attention, products=7, generator=generator(), **OPTIONS)
     exact = exact_values(case)[:, :8]
     allowed = found.errors + found.floor[:, None]
     assert ((exact - found.values).abs() <= allowed).all()
@@ -120,7 +120,7 @@ def test_the_floor_of_a_backend_is_part_of_the_error_of_ranks():
 
 
 def test_stable_rank_and_ratio_are_those_of_the_spectrum():
-    found = leading_singular_values(double("with_sink"), generator=generator(), **OPTIONS)
+    found = streamed_singular_values(double("with_sink"), generator=generator(), **OPTIONS)
     exact = exact_values("with_sink")
     torch.testing.assert_close(found.stable_rank, spectrum.stable_rank(exact), rtol=FLOAT64, atol=0)
     assert abs(found.ratio - spectrum.singular_ratio(exact)) <= found.errors[0, 1]
@@ -129,7 +129,7 @@ def test_stable_rank_and_ratio_are_those_of_the_spectrum():
 def test_a_block_as_wide_as_the_matrix_gives_every_value():
     query, key = normal(1, 5, 4), normal(1, 9, 4, seed=1)
     attention = StreamedAttention(query, key, backend=DOUBLE)
-    found = leading_singular_values(attention, count=5, generator=generator())
+    found = streamed_singular_values(attention, count=5, generator=generator())
     exact = spectrum.singular_values(whole_matrix(query, key))
     torch.testing.assert_close(found.values, exact, rtol=0, atol=10 * FLOAT64)
 
@@ -189,7 +189,7 @@ class _Interrupt(Exception):
     pass
 
 
-@pytest.mark.parametrize("measure", [leading_singular_values, energy_ranks])
+@pytest.mark.parametrize("measure", [streamed_singular_values, energy_ranks])
 def test_an_interrupted_call_goes_on_where_it_was(measure):
     query, key = normal(2, 3, 60, 8)
     whole = measure(
@@ -220,7 +220,7 @@ def test_an_interrupted_call_goes_on_where_it_was(measure):
     )
     leading = (
         (whole, resumed)
-        if measure is leading_singular_values
+        if measure is streamed_singular_values
         else (
             whole.leading,
             resumed.leading,
@@ -243,7 +243,7 @@ def test_an_interrupted_call_goes_on_where_it_was(measure):
 )
 def test_bad_options_are_refused(options, message):
     with pytest.raises(ValueError, match=message):
-        leading_singular_values(double("cold"), generator=generator(), **options)
+        streamed_singular_values(double("cold"), generator=generator(), **options)
 
 
 @pytest.mark.parametrize("name", ["bulk_probes", "bulk_steps"])

@@ -26,7 +26,7 @@ from attention_collapse.measure.streaming.shards import (
 )
 from attention_collapse.measure.streaming.singular_values import (
     StreamedValues,
-    leading_singular_values,
+    streamed_singular_values,
 )
 
 __all__ = [
@@ -46,8 +46,8 @@ __all__ = [
     "TextBar",
     "choose_backend",
     "energy_ranks",
-    "leading_singular_values",
     "of_this_run",
     "share_of",
     "silent",
+    "streamed_singular_values",
 ]

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from attention_collapse.measure.streaming.backend import Backend, ColumnStatistics, RowStatistics
 from attention_collapse.measure.streaming.choice import choose_backend
+from attention_collapse.measure.streaming.fields import joined_fields
 from attention_collapse.measure.streaming.frame_shape import require_whole_frames
 from attention_collapse.measure.streaming.progress import Progress, silent
 from attention_collapse.measure.streaming.shards import (
@@ -94,7 +95,7 @@ class StreamedAttention:
                 self.query[heads], self.key[heads], log_sum_exp[heads], tokens_per_frame=tokens
             ),
         )
-        return ColumnStatistics(self.shards.sum(own.sums.double()), own.frame_mass)
+        return ColumnStatistics(self.shards.sum(own.sums.double()), own.frame_sums)
 
     @property
     def row_entropy(self) -> Float[Tensor, "head query"]:
@@ -145,7 +146,7 @@ class StreamedAttention:
                 "mass from frame to frame needs the layout of the tokens; got none: pass "
                 "StreamedAttention(..., layout=...)."
             )
-        return self.shards.concatenate(self.columns.frame_mass.double()) / self.layout.per_frame
+        return self.shards.concatenate(self.columns.frame_sums.double()) / self.layout.per_frame
 
     @property
     def reference_mass(self) -> Float64[Tensor, "head frame"]:
@@ -179,12 +180,7 @@ class StreamedAttention:
         for start in range(0, self.heads, step):
             parts.append(run(slice(start, start + step)))
             self.report(task, min(start + step, self.heads), self.heads)
-        return _concatenate(parts)
-
-
-def _concatenate(parts: list[_Statistics]) -> _Statistics:
-    fields = zip(*(vars(part).values() for part in parts), strict=True)
-    return type(parts[0])(*(None if group[0] is None else torch.cat(group) for group in fields))
+        return joined_fields(parts, torch.cat)
 
 
 def _agreed_count(

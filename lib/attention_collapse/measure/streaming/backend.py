@@ -30,14 +30,14 @@ class ColumnStatistics:
 
     Attributes:
         sums: :math:`c_j = \sum_i A_{ij}`.
-        frame_mass: :math:`\sum_{i \in s} \sum_{j \in t} A_{ij}` over the queries of frame
+        frame_sums: :math:`\sum_{i \in s} \sum_{j \in t} A_{ij}` over the queries of frame
             :math:`s` and the keys of frame :math:`t`; ``None`` unless asked for.
 
     Home section: *Measuring collapse*.
     """
 
     sums: Float[Tensor, "head key"]
-    frame_mass: Float[Tensor, "head query_frame key_frame"] | None = None
+    frame_sums: Float[Tensor, "head query_frame key_frame"] | None = None
 
 
 @runtime_checkable

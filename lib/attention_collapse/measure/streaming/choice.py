@@ -37,7 +37,9 @@ def choose_backend(
     Home section: *Measuring collapse*.
     """
     if name not in (None, *NAMES):
-        raise ValueError(f"backend must be one of {', '.join(NAMES)}; got {name!r}")
+        raise ValueError(
+            f"backend must be one of {', '.join(NAMES)}; got {name!r}: None chooses by the device"
+        )
     name = name or ("triton" if _suits_triton(device, dtype, dim) else "portable")
     if name == "dense":
         return DenseBackend()

@@ -13,6 +13,7 @@ from attention_collapse.measure.streaming.bidiagonal import (
     HeadProducts,
     bidiagonalise,
 )
+from attention_collapse.measure.streaming.fields import joined_fields
 from attention_collapse.measure.streaming.quadrature import Quadrature, bulk_quadratures
 from attention_collapse.measure.streaming.singular_values import (
     PROBES,
@@ -22,7 +23,6 @@ from attention_collapse.measure.streaming.singular_values import (
     leading_of,
     over_heads,
     room_for_search,
-    stacked,
 )
 
 BULK_PROBES = 16
@@ -90,12 +90,12 @@ def energy_ranks(
         products: Products with that block, odd and three or more.
         bulk_probes: Random columns for the rest, two or more.
         bulk_steps: Golub–Kahan steps for the rest, two or more; each takes two products.
-        generator: Source of the random columns, as in ``leading_singular_values``.
-        finished: Heads known already, as in ``leading_singular_values``.
+        generator: Source of the random columns, as in ``streamed_singular_values``.
+        finished: Heads known already, as in ``streamed_singular_values``.
 
     Raises:
         ValueError: If ``bulk_probes`` or ``bulk_steps`` is below two, or an argument is one that
-            ``leading_singular_values`` refuses.
+            ``streamed_singular_values`` refuses.
 
     Source: Ubaru, Chen and Saad (2017). Home section: *Measuring collapse*.
     """
@@ -119,7 +119,7 @@ def energy_ranks(
 
     with room_for_search(attention, probes=probes, products=products):
         heads = over_heads(measure, attention.heads, generator=generator, finished=finished)
-    return _stacked(heads)
+    return joined_fields(heads, torch.stack)
 
 
 def _settled(found: Bidiagonalisation) -> int:
@@ -154,9 +154,3 @@ def _ranks(
         * (left * (error + (above - below).abs() / 2) + left_error * (below + above).abs() / 2)
         / whole,
     )
-
-
-def _stacked(heads: list[EnergyRanks]) -> EnergyRanks:
-    leading = stacked([head.leading for head in heads])
-    fields = list(zip(*(vars(head).values() for head in heads), strict=True))
-    return EnergyRanks(leading, *(torch.stack(field) for field in fields[1:]))

@@ -71,7 +71,8 @@ class PortableBackend:
         results = 3 * query[..., 0].numel()
         with self._tiles(query, results=results) as tiles:
             heads = [_row_statistics(tiles, *head) for head in zip(query, key, strict=True)]
-            return RowStatistics(*torch.stack(heads, dim=1))
+            log_sum_exp, entropy, energy = torch.stack(heads, dim=1)
+            return RowStatistics(log_sum_exp, entropy, energy)
 
     def columns(
         self,

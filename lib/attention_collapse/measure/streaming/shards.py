@@ -178,7 +178,9 @@ def share_of(count: int, *, rank: int, ranks: int, unit: int = 1) -> slice:
     Home section: *A thousand frames*.
     """
     if not 0 <= rank < ranks:
-        raise ValueError(f"rank must be at least 0 and less than {ranks}, got {rank}")
+        raise ValueError(
+            f"rank must be at least 0 and less than {ranks}, got {rank}: count processes from 0"
+        )
     if unit < 1 or count % unit or count < unit * ranks:
         raise ValueError(
             f"tokens must be whole units, one or more for each process; got {count} tokens in "

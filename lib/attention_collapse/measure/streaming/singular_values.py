@@ -15,6 +15,7 @@ from attention_collapse.measure.streaming.bidiagonal import (
     HeadProducts,
     bidiagonalise,
 )
+from attention_collapse.measure.streaming.fields import joined_fields
 from attention_collapse.measure.streaming.memory import explain_out_of_memory
 from attention_collapse.measure.streaming.precision import full_precision
 
@@ -61,7 +62,7 @@ class StreamedValues:
         return self.frobenius_squared / self.values[..., 0].square()
 
 
-def leading_singular_values(
+def streamed_singular_values(
     attention: StreamedAttention,
     *,
     count: int = 16,
@@ -105,7 +106,7 @@ def leading_singular_values(
 
     with room_for_search(attention, probes=probes, products=products):
         heads = over_heads(measure, attention.heads, generator=generator, finished=finished)
-    return stacked(heads)
+    return joined_fields(heads, torch.stack)
 
 
 def leading_of(
@@ -178,9 +179,3 @@ def over_heads(
             own = torch.Generator(generator.device).manual_seed(seed)
             finished[head] = measure(head, own)
     return [finished[head] for head in range(heads)]
-
-
-def stacked(heads: list[StreamedValues]) -> StreamedValues:
-    """The values of several heads as one."""
-    fields = zip(*(vars(head).values() for head in heads), strict=True)
-    return StreamedValues(*(torch.stack(field) for field in fields))
