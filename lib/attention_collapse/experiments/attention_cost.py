@@ -197,12 +197,12 @@ def _measure(
 
 
 def prepare_stage(config: Config, frames: int, stage: str) -> Callable[[], object]:
-    """One stage on the CPU, its inputs made.
+    """One stage on the CPU, its inputs made; the pass over the rows that it needs is part of it.
 
     Home section: *Measuring collapse*.
     """
     problem = make_problem(config, frames, dtype=compute_dtype("cpu"), device="cpu")
-    return problem.operations()[stage]
+    return lambda: problem.operations()[stage]()
 
 
 def _floors(config: Config, ceilings: Ceilings, frames: int, *, joint: bool) -> np.ndarray:
