@@ -158,3 +158,24 @@ def test_chunks_that_cut_a_frame_are_refused(generator, chunk):
     message = f"positive multiple of 4, the tokens of the rotary table, got {chunk}; pass whole"
     with pytest.raises(ValueError, match=message):
         block(torch.zeros(1, 8, 16), rotary=table, token_chunk=chunk)
+
+
+def test_nothing_is_cut_where_gradients_are_kept(small_aggregator, images, monkeypatch):
+    aggregator, scene, cuts = small_aggregator(), images(2, 3), []
+    kind = type(aggregator.global_blocks[0])
+    advance = kind.advance
+
+    def noted(block, x, mixed, out=None):
+        cuts.append(tuple(x.shape[:2]))
+        return advance(block, x, mixed, out)
+
+    monkeypatch.setattr(kind, "advance", noted)
+    aggregator(scene, frame_chunk=1)
+    whole = set(cuts)
+    assert {count for count, _ in whole} == {2, 6}
+    cuts.clear()
+    with torch.no_grad():
+        aggregator(scene, frame_chunk=2)
+    # Six images in threes of two; frames 1 and 2 of both scenes, then frame 3.
+    tokens = next(tokens for count, tokens in whole if count == 6)
+    assert set(cuts) == {(2, tokens), (2, 2 * tokens)}

@@ -18,7 +18,7 @@ from attention_collapse.vggt.aggregator_input import (
     per_channel,
 )
 from attention_collapse.vggt.block import Block
-from attention_collapse.vggt.chunks import FRAME_CHUNK, even_chunk, in_chunks
+from attention_collapse.vggt.chunks import FRAME_CHUNK, even_chunk, has_gradients, in_chunks
 from attention_collapse.vggt.config import AggregatorConfig
 from attention_collapse.vggt.observation import BLOCK_POINTS, Observe, check_watched, scoped
 from attention_collapse.vggt.patch_embedding import PatchEmbedding
@@ -126,8 +126,9 @@ class Aggregator(nn.Module):
             reducer: Decides in every global block which tokens attention runs on.
             frame_chunk: Frames at a time, at most, that pass through the norms, the linear maps
                 and the MLPs; ``None`` takes all at once. It bounds the memory, and the result is
-                the same up to rounding. Observed frame blocks take all frames at once, and reduced
-                global blocks but for their MLP.
+                the same up to rounding. Nothing is cut where gradients are kept, which hold it all
+                anyway. Observed frame blocks take all frames at once, and reduced global blocks
+                but for their MLP.
             query_chunk: Queries at a time in the softmax of a global block that is not reduced.
                 The fused kernels do not need it; where there is none, it bounds the scores that
                 are held.
@@ -141,7 +142,7 @@ class Aggregator(nn.Module):
         kept = kept_layers(keep, self.config.depth)
         check_chunks(frame_chunk, query_chunk)
         check_watched(observe, observation_points(self.config))
-        chunk = None if frame_chunk is None else even_chunk(layout.frames, frame_chunk)
+        chunk = None if has_gradients(self, images) else frame_chunk
         reducer = started(reducer)
         shared = _Pass(layout, self.rotary(layout), observe, reducer, chunk, query_chunk)
         return AggregatorOutput(self._alternate(images, shared, kept), layout)
@@ -241,13 +242,14 @@ class Aggregator(nn.Module):
         shared: _Pass,
         watch: Observe | None,
     ) -> Float[Tensor, "scene frames_token width"]:
-        layout, reducer, chunk = shared.layout, shared.reducer, shared.frame_chunk
+        layout, reducer = shared.layout, shared.reducer
+        chunk = shared.frame_chunk and even_chunk(layout.frames, shared.frame_chunk)
         return self.global_blocks[layer](
             tokens.flatten(1, 2),
             rotary=shared.rotary,
             observe=watch,
             reduce=None if reducer is None else partial(reducer, layer=layer, layout=layout),
-            token_chunk=None if chunk is None else chunk * layout.per_frame,
+            token_chunk=chunk and chunk * layout.per_frame,
             query_chunk=shared.query_chunk,
         )
 

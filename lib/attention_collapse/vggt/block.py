@@ -9,7 +9,13 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from attention_collapse.vggt.attention import NORM_EPSILON, Attention
-from attention_collapse.vggt.chunks import check_query_chunk, in_chunks, write_in_chunks
+from attention_collapse.vggt.chunks import (
+    check_query_chunk,
+    even_chunk,
+    has_gradients,
+    in_chunks,
+    write_in_chunks,
+)
 from attention_collapse.vggt.initialisation import linear
 from attention_collapse.vggt.observation import Observe, scoped
 from attention_collapse.vggt.reduction import Heads, Reduce, show
@@ -137,11 +143,9 @@ class Block(nn.Module):
             token_chunk: Tokens at a time that pass through the norms, the linear maps and the MLP;
                 a multiple of the rotary table's tokens. It bounds the memory, and the result is
                 the same up to rounding. An observer is shown the whole tensors of the same work:
-                looking changes no bit. A reducer takes all tokens at once, and only the MLP is cut
-                then. Nothing is cut where gradients are kept, which hold it all anyway. ``None``
-                takes all tokens at once.
-            query_chunk: Queries at a time in the softmax, with all keys, where there is no reducer;
-                ``None`` takes all at once.
+                looking changes no bit. With a reducer only the MLP is cut, and nothing where
+                gradients are kept. ``None`` takes all tokens at once.
+            query_chunk: Queries at a time in the softmax without a reducer; ``None`` takes all.
 
         Raises:
             ValueError: A chunk is below 1, ``token_chunk`` is no multiple of the rotary table's
@@ -167,9 +171,9 @@ class Block(nn.Module):
     ) -> Float[Tensor, "batch token width"]:
         """As ``forward``, at most ``chunk`` batch entries at a time; ``None`` takes all at once."""
         step = partial(self._step, rotary=rotary)
-        if self._has_gradients(x) or chunk is None or chunk >= len(x):
-            return in_chunks(step, x, chunk=chunk, dim=0)
-        places = torch.empty_like(x)
+        if has_gradients(self, x) or chunk is None or chunk >= len(x):
+            return step(x)
+        chunk, places = even_chunk(len(x), chunk), torch.empty_like(x)
         return write_in_chunks(step, x, places=places, chunk=chunk, dim=0, place_dim=0)
 
     def prepare(
@@ -209,7 +213,7 @@ class Block(nn.Module):
         token_chunk: int | None,
         query_chunk: int | None,
     ) -> Float[Tensor, "batch token width"]:
-        whole = self._has_gradients(x) or token_chunk is None or token_chunk >= x.shape[1]
+        whole = has_gradients(self, x) or token_chunk is None or token_chunk >= x.shape[1]
         chunk = None if whole else token_chunk
         heads = self._heads(x, rotary, chunk)
         show(heads, watch)
@@ -244,10 +248,6 @@ class Block(nn.Module):
         x = x + self.ls1(output)
         del output
         return in_chunks(self._add_mlp, x, chunk=chunk, dim=1)
-
-    def _has_gradients(self, x: Float[Tensor, "batch token width"]) -> bool:
-        tensors = (x, *self.parameters())
-        return torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
 
     def _add_mlp(
         self,

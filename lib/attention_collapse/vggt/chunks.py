@@ -1,11 +1,12 @@
 """Work done a few tokens at a time, where the result does not depend on it."""
 
+import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 Results = TypeVar("Results", Tensor, tuple[Tensor, ...])
 
@@ -26,6 +27,15 @@ def check_query_chunk(query_chunk: int | None) -> None:
         raise ValueError(
             f"query_chunk must be at least 1 query, got {query_chunk}; pass None for all at once"
         )
+
+
+def has_gradients(network: nn.Module, x: Tensor) -> bool:
+    """Whether what the network makes of ``x`` is held for gradients.
+
+    Home section: *Notation*.
+    """
+    tensors = itertools.chain((x,), network.parameters())
+    return torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
 
 
 def even_chunk(count: int, largest: int) -> int:
