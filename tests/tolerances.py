@@ -489,3 +489,28 @@ HALF_OF_400_WALKS = 0.1
 # Gradients in bfloat16 (8 bits), compiled and not: the compiler rounds less often. Relative to
 # the size of a gradient.
 RECORDED_GRADIENTS = 0.05
+
+# --- chapters: a thousand frames ---
+
+# A recorded slope of the entropy against ln N, nine frame counts: a deficit that moves by a tenth
+# of .3 from 2 to 5 frames bends the line by .03 over ln 500, 6.2.
+ENTROPY_SLOPE = 5e-3
+# Even masses of a recorded frame: rooms look different from different sides, by an eighth at most.
+EVEN_MASS = 0.125
+# A recorded quantity from 10 to 1000 frames: the law of S^(-1/2) allows 1 / sqrt(10) of a scatter
+# among frames of a tenth.
+SETTLED_FRAMES = 0.03
+# The closed form of Gaussian tokens for heads of fixed norm: 5 % in the median, twice that.
+RECORDED_FORM = 0.1
+# A mean over 400 draws of a statistic that scatters by its own size: three standard errors.
+MEAN_OF_DRAWS = 0.15
+# Recorded windows that are full, 500 tokens and more on four heads: match mass and squares differ
+# from their laws by the scatter of the other weights, e^{s/8} - 1 over 500.
+RECORDED_WINDOW = 0.02
+# The second singular value there lies above its law by the scatter of the points' covariance,
+# (1 + sqrt(63 / points))^2 of the share by content, up to a quarter of the whole.
+RECORDED_RATIO = 0.25
+# An adaptive quadrature inside another, each stopped at 1.5e-8 of its own result.
+NESTED_QUADRATURE = 1e-7
+# Windows at 1e9 frames: the share of the matches' squares left beside those of the others.
+LAST_MATCHES = 1e-6

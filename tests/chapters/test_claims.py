@@ -22,6 +22,7 @@ CHAPTERS = (
     "rank-profile",
     "depth-and-frames",
     "measuring-collapse",
+    "a-thousand-frames",
     "token-merging",
 )
 DISPLAYED = re.compile(r"\$\$(.+?)\$\$[ \t]*(?:\(([\w-]+)\))?", re.DOTALL)

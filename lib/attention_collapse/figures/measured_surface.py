@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from attention_collapse.figures import style
 
-ROWS = {"singular_ratio": "singular ratio σ₂/σ₁", "mean_cosine": "mean cosine"}
+ROWS = {"distance_from_rank_one": "distance from rank one", "mean_cosine": "mean cosine"}
 """Quantities that are drawn, in order; both are at most one."""
 
 

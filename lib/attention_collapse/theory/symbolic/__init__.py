@@ -5,6 +5,7 @@ against, and ``IDENTITIES``, the displayed equations that sympy checks; here the
 """
 
 from attention_collapse.theory.symbolic import (
+    a_thousand_frames,
     degenerate_diffusion,
     depth_and_frames,
     dirac_rate,
@@ -22,6 +23,7 @@ IDENTITIES: tuple[Identity, ...] = (
     *rank_profile.IDENTITIES,
     *depth_and_frames.IDENTITIES,
     *measuring_collapse.IDENTITIES,
+    *a_thousand_frames.IDENTITIES,
     *token_merging.IDENTITIES,
 )
 """Every identity, in the order of the chapters."""
