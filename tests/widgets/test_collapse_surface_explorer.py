@@ -94,6 +94,23 @@ class TestState:
             assert values | {"name": preset["name"]} == preset
         assert len({tuple(sorted(preset)) for preset in explorer.presets}) == 1
 
+    @pytest.mark.parametrize(
+        ("given", "message"),
+        [
+            ({"overlay": {"grids": {}}}, "overlay must have .*; got none of bits, depth, frames"),
+            ({"quantity": "loss"}, "quantity must be one of spread; got 'loss'"),
+        ],
+    )
+    def test_bad_grids_are_refused(self, given, message):
+        overlay = {
+            "settings": ["orbit"], "frames": [2], "depth": 1, "bits": 8, "missing": 255,
+            "grids": {"spread": {"low": 0.0, "step": 1.0, "codes": "AA=="}},
+        }  # fmt: skip
+        explorer = CollapseSurfaceExplorer(overlay=overlay, quantity="spread")
+        with pytest.raises(ValueError, match=message):
+            explorer.set_state(given)
+        assert (explorer.overlay, explorer.quantity) == (overlay, "spread")
+
     def test_state_is_json_and_small(self):
         assert len(json.dumps(CollapseSurfaceExplorer().get_state())) <= STATE_BUDGET
 

@@ -49,6 +49,9 @@ class CollapseSurfaceExplorer(BookWidget):
             axis with a fixed seed by default.
         max_depth: End of the depth slider.
         max_frames: End of the frames slider.
+        overlay: Recorded grids that are shown beside the law, as
+            ``figures.surface_overlay.surface_overlay`` makes them; empty for none.
+        quantity: Which of their grids is shown.
 
     Raises:
         ValueError: If a trait leaves its range.
@@ -66,6 +69,7 @@ class CollapseSurfaceExplorer(BookWidget):
         "sphere_panel.js",
         "decay_panel.js",
         "exponent_panel.js",
+        "recorded_panel.js",
         "collapse_surface_explorer_controls.js",
         "collapse_surface_explorer.js",
     )
@@ -83,6 +87,8 @@ class CollapseSurfaceExplorer(BookWidget):
     tokens = traitlets.List(traitlets.List(traitlets.Float())).tag(sync=True)
     max_depth = traitlets.Int(400).tag(sync=True)
     max_frames = traitlets.Int(4096).tag(sync=True)
+    overlay = traitlets.Dict().tag(sync=True)
+    quantity = traitlets.Unicode("distance_from_rank_one").tag(sync=True)
 
     @property
     def diluted_frames(self) -> float:
@@ -193,6 +199,15 @@ class CollapseSurfaceExplorer(BookWidget):
             )
         return value
 
+    @traitlets.validate("overlay", "quantity")
+    def _require_recorded(self, proposal: dict) -> dict | str:
+        name, value = proposal["trait"].name, proposal["value"]
+        overlay = value if name == "overlay" else self.overlay
+        quantity = value if name == "quantity" else self.quantity
+        if overlay:
+            _require_grid(overlay, quantity)
+        return value
+
     @traitlets.validate("temperature", "tokens")
     def _require_narrow_cloud(self, proposal: dict) -> float | list:
         name, value = proposal["trait"].name, proposal["value"]
@@ -207,6 +222,21 @@ class CollapseSurfaceExplorer(BookWidget):
                 "law without normalisation grows where particles do not."
             )
         return value
+
+
+def _require_grid(overlay: dict, quantity: str) -> None:
+    """Refuse what is not an overlay, or has no grid of the quantity."""
+    missing = {"settings", "frames", "depth", "bits", "missing", "grids"} - set(overlay)
+    if missing:
+        raise StateError(
+            f"overlay must have settings, frames, depth, bits, missing and grids; got none of "
+            f"{', '.join(sorted(missing))}: make it with surface_overlay."
+        )
+    if quantity not in overlay["grids"]:
+        raise StateError(
+            f"quantity must be one of {', '.join(overlay['grids'])}; got {quantity!r}: choose a "
+            "grid of the overlay."
+        )
 
 
 def _require_in_open_half_space(tokens: list[list[float]]) -> None:

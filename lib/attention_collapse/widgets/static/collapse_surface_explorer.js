@@ -1,7 +1,16 @@
 // The collapse surface explorer: particles under attention, their law, one curve of exponents.
 
 const ADDRESS = ["scheme", "depth", "frames", "dilution_frames", "other_weight"];
-const TRAITS = [...ADDRESS, "step", "temperature", "tokens", "max_depth", "max_frames"];
+const TRAITS = [
+  ...ADDRESS,
+  "step",
+  "temperature",
+  "tokens",
+  "max_depth",
+  "max_frames",
+  "overlay",
+  "quantity",
+];
 const POWER_LAWS = ["pre-norm", "shrinking-step"];
 const ROUNDING = 1e-12; // a spread below this is rounding, not collapse
 
@@ -17,6 +26,9 @@ const READOUTS = [
 ];
 
 const readTraits = (model) => Object.fromEntries(TRAITS.map((name) => [name, model.get(name)]));
+
+/** Whether there are recorded grids to show. */
+const recorded = ({ overlay }) => Object.keys(overlay).length > 0;
 
 /** Refuse traits off the sliders, or for which the law has no value. */
 function requireDrawable(traits) {
@@ -38,6 +50,10 @@ function requireDrawable(traits) {
     `weight f must be at least ${SMALLEST_WEIGHT} and at most 1; got ${other_weight}`,
   );
   requireThat(step > 0 && step <= 1, `step τ must be positive and at most 1; got ${step}`);
+  requireThat(
+    !recorded(traits) || Object.hasOwn(traits.overlay.grids, traits.quantity),
+    `quantity must be that of a recorded grid; got ${traits.quantity}`,
+  );
 }
 
 /** Scheme, step and match share of one layer, as attention_layers.js names them. */
@@ -93,6 +109,7 @@ function viewOf(traits, flow) {
     law,
     dilutedFrames,
     step: traits.step,
+    surface: { initialSharpness: [sharpness], dilutionFrames: dilutedFrames, step: traits.step },
     limits: { depth: max_depth, frames: traits.max_frames },
     matchShare: update.matchShare,
     exponent: collapseExponent({ dilutionFrames: dilutedFrames }, frames),
@@ -149,8 +166,13 @@ function build({ model, link }) {
     decayPanel(),
     exponentPanel(controls.move, () => model.save_changes()),
   ];
-  const content = element("div", { class: "collapse-surface-grid" });
-  content.append(controls.content, ...parts.map((part) => part.content));
+  const grid = element("div", { class: "collapse-surface-grid" });
+  grid.append(controls.content, ...parts.map((part) => part.content));
+  const content = element("div", {}, grid);
+  if (recorded(readTraits(model))) {
+    parts.push(recordedPanel(model));
+    content.append(parts.at(-1).content);
+  }
   function draw() {
     controls.refresh();
     const view = { ...viewOf(readTraits(model), flow), playing: controls.playing() };

@@ -41,7 +41,7 @@ function surfacePanel(move, rest) {
       contours = LEVELS.map((level) => [level, logarithmicTimeOf(view.surface, level)]);
       painted = key;
     }
-    placeOver(field, scales);
+    placeOver(field, scales.depth, scales.frames);
     svg.replaceChildren(
       ...surfaceAxes(scales, view),
       ...spreadContours(scales, view, contours),
@@ -75,17 +75,6 @@ function spreadField({ surface, limits }) {
   return centres(FIELD.rows).map((fall) => {
     const exponent = collapseExponent(surface, limits.frames ** (1 - fall));
     return centres(FIELD.columns).map((share) => 1 - spreadAfter(surface, exponent * share * end));
-  });
-}
-
-function placeOver(canvas, { depth, frames }) {
-  const [left, right] = depth.range;
-  const [bottom, top] = frames.range;
-  Object.assign(canvas.style, {
-    left: `${left}px`,
-    top: `${top}px`,
-    width: `${right - left}px`,
-    height: `${bottom - top}px`,
   });
 }
 

@@ -102,3 +102,15 @@ function paintMatrix(canvas, rows, stops) {
   });
   context.putImageData(image, 0, 0);
 }
+
+/** Lay a canvas over the plot area between two axes. */
+function placeOver(canvas, x, y) {
+  const [left, right] = x.range;
+  const [bottom, top] = y.range;
+  Object.assign(canvas.style, {
+    left: `${left}px`,
+    top: `${top}px`,
+    width: `${right - left}px`,
+    height: `${bottom - top}px`,
+  });
+}
