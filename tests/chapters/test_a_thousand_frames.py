@@ -238,7 +238,7 @@ def test_the_orbit_settles_faster_than_independent_frames(profile):
 
 @pytest.fixture(scope="module")
 def settings():
-    arrays = records.find("frame_count", "to_200_frames").arrays
+    arrays = records.find("frame_count", "to_1000_frames").arrays
     means = {name: a.mean(axis=-1) for name, a in arrays.items() if a.ndim == 3}
     rows = dict(zip(arrays["settings"], zip(*means.values(), strict=True), strict=True))
     found = {name: dict(zip(means, row, strict=True)) for name, row in rows.items()}
