@@ -514,3 +514,12 @@ RECORDED_RATIO = 0.25
 NESTED_QUADRATURE = 1e-7
 # Windows at 1e9 frames: the share of the matches' squares left beside those of the others.
 LAST_MATCHES = 1e-6
+
+# --- reconstruction viewer and heat-map explorer ---
+
+# Rounding to a grid moves a number by half a step; the hundredth is for the arithmetic around it.
+HALF_STEP = 0.51
+# Share of points within the quantile .9 of distance: of 1440 points, and interpolated between two.
+QUANTILE_SHARE = 0.01
+# Quantile of the distance of 12 000 points drawn from 13 440, against that of all.
+THINNED_RADIUS = 0.02
