@@ -1,15 +1,12 @@
 """The merge explorer: which patches join whom, and what that does to the variance of tokens."""
 
-import base64
-import io
-
 import numpy as np
 import traitlets
 from jaxtyping import Float, Int64
-from PIL import Image
 
 from attention_collapse.tokens import TokenLayout
 from attention_collapse.widgets.base import BookWidget, StateError, front_end
+from attention_collapse.widgets.data_url import data_url, pixels_of
 from attention_collapse.widgets.merge_example import example_scene
 from attention_collapse.widgets.patch_groups import REFERENCES, patch_groups
 
@@ -124,7 +121,7 @@ class MergeExplorer(BookWidget):
         from attention_collapse.figures.merge_explorer import merge_explorer_png
 
         return merge_explorer_png(
-            np.stack([_pixels(each) for each in self.images]),
+            np.stack([pixels_of(each) for each in self.images]),
             np.array(self.tokens),
             self.groups.reshape(len(self.images), self.rows, self.columns),
             proportional=self.weighting == "size",
@@ -206,21 +203,9 @@ def scene_traits(
     tiles = tiles.reshape(frames, 3, rows, height, columns, breadth).mean(axis=(3, 5))
     colours = np.rint(255 * tiles.transpose(0, 2, 3, 1).reshape(-1, 3)).astype(int)
     return {
-        "images": [_data_url(image) for image in images],
+        "images": [data_url(image) for image in images],
         "colours": colours.tolist(),
         "tokens": main.round(4).tolist(),
         "rows": rows,
         "columns": columns,
     }
-
-
-def _data_url(image: Float[np.ndarray, "3 image_height image_width"]) -> str:
-    pixels = np.rint(255 * image.transpose(1, 2, 0)).astype(np.uint8)
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "JPEG", quality=85)
-    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
-
-
-def _pixels(url: str) -> Float[np.ndarray, "3 image_height image_width"]:
-    image = Image.open(io.BytesIO(base64.b64decode(url.partition(",")[2])))
-    return np.asarray(image, dtype=np.float64).transpose(2, 0, 1) / 255
