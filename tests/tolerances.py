@@ -523,3 +523,9 @@ HALF_STEP = 0.51
 QUANTILE_SHARE = 0.01
 # Quantile of the distance of 12 000 points drawn from 13 440, against that of all.
 THINNED_RADIUS = 0.02
+
+# --- experiments on trained weights ---
+
+# Row entropies of a network whose weights were rounded to float16, 5e-4 of each; scores of order
+# one amplify it a few times through three blocks.
+HALF_PRECISION_WEIGHTS = 1e-2

@@ -5,7 +5,12 @@ import numpy as np
 import pytest
 
 from attention_collapse import scenes
-from attention_collapse.experiments import layer_passage, random_weights, rank_profile
+from attention_collapse.experiments import (
+    layer_passage,
+    random_weights,
+    rank_profile,
+    scene_passage,
+)
 from attention_collapse.experiments.rank_profile import Config
 from attention_collapse.experiments.scratch import Memory, Unfinished
 from attention_collapse.measure.observe import LayerRecorder
@@ -124,7 +129,7 @@ def test_images_are_let_go_of_once_they_are_tokens(monkeypatch):
             super().__call__(name, tensor)
 
     monkeypatch.setitem(rank_profile.SCENES, "orbit", scene)
-    monkeypatch.setattr(rank_profile, "LayerRecorder", Watching)
+    monkeypatch.setattr(scene_passage, "LayerRecorder", Watching)
     rank_profile.run(SMALL, device="cpu")
     assert len(alive) == 2
 
@@ -144,7 +149,7 @@ def test_a_run_that_is_killed_goes_on(arrays, tmp_path, monkeypatch, keep_every)
             super().__call__(name, tensor)
 
     with monkeypatch.context() as patch:
-        patch.setattr(rank_profile, "LayerRecorder", Killed)
+        patch.setattr(scene_passage, "LayerRecorder", Killed)
         with pytest.raises(KeyboardInterrupt):
             rank_profile.run(SMALL, device="cpu", scratch=tmp_path)
     assert bool(list(tmp_path.glob("*0003_frames_stream*"))) == (keep_every == 0)

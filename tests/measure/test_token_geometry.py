@@ -23,6 +23,7 @@ def test_chunks_give_the_measures_of_all_tokens(chunk):
     participation = float(spread.participation_ratio(eigenvalues))
     assert found.participation_ratio == pytest.approx(participation, rel=10 * FLOAT64)
     assert found.spread == pytest.approx(float(relative), rel=10 * FLOAT64)
+    torch.testing.assert_close(found.variances, eigenvalues, rtol=10 * FLOAT64, atol=0)
 
 
 def test_tokens_close_to_a_point_lose_no_digits():

@@ -29,10 +29,12 @@ EXPERIMENTS = (
     "merging_cost",
     "merging_depth",
     "merging_exponent",
+    "orbit_frames",
     "photographs",
     "random_weights",
     "rank_profile",
     "sharded_cost",
+    "walk_frames",
 )
 
 

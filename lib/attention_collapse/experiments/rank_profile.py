@@ -28,18 +28,17 @@ from attention_collapse.experiments.layer_steps import (
     random_network,
     spaced_heads,
 )
+from attention_collapse.experiments.scene_passage import scene_passage
 from attention_collapse.experiments.scratch import open_store
 from attention_collapse.measure import streaming
 from attention_collapse.measure.attention_summary import QUANTILES
-from attention_collapse.measure.observe import LayerRecorder, Spectra
+from attention_collapse.measure.observe import Spectra
 from attention_collapse.tokens import TokenLayout
 from attention_collapse.vggt import Aggregator, AggregatorConfig
 
 REVISION = 1
 
 SCENES = {"orbit": scenes.orbit, "walk": scenes.walk}
-# Scores of one head from which a layer takes seconds, and its passes are worth a bar of their own.
-LONG_LAYER = streaming.attention.LARGE_HEAD
 
 
 @dataclasses.dataclass(frozen=True)
@@ -237,26 +236,16 @@ def _passage(
     progress: streaming.Progress,
 ) -> LayerPassage:
     layout = config.layout(frames)
-    recorder = functools.partial(
-        LayerRecorder,
-        layout=layout,
+    return scene_passage(
+        f"{config.scene}_{frames:04d}_frames",
+        lambda: _render(config, frames, device, report),
+        lambda: LayerSteps(network(), layout, frame_chunk=config.frame_chunk),
+        layout,
+        depth=config.depth,
         heads=spaced_heads(config.heads, config.observed_heads),
         spectra=config.spectra(),
-        report=progress if layout.count**2 >= LONG_LAYER else streaming.silent,
-    )
-
-    @functools.cache
-    def steps() -> LayerSteps:
-        return LayerSteps(network(), layout, frame_chunk=config.frame_chunk)
-
-    return LayerPassage(
-        name=f"{config.scene}_{frames:04d}_frames",
-        # The images are let go of as soon as they are tokens.
-        start=lambda: steps().start(_render(config, frames, device, report)),
-        step=lambda stream, layer, **options: steps().step(stream, layer, **options),
-        depth=config.depth,
-        recorder=recorder,
         device=device,
+        progress=progress,
     )
 
 

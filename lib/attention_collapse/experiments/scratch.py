@@ -94,7 +94,14 @@ class Memory(dict[str, dict[str, Tensor]]):
         self.pop(name, None)
 
 
-def open_store(config: Any, folder: Path | None, *, revision: int, device: str) -> Scratch | Memory:
+def open_store(
+    config: Any,
+    folder: Path | None,
+    *,
+    revision: int,
+    device: str,
+    inputs: Mapping[str, Any] | None = None,
+) -> Scratch | Memory:
     """The scratch folder of a run, or memory where it has none.
 
     Args:
@@ -103,6 +110,7 @@ def open_store(config: Any, folder: Path | None, *, revision: int, device: str) 
         folder: The folder, if there is one.
         revision: Of the experiment.
         device: Where it runs.
+        inputs: What else the results depend on, as files do that the settings only name.
 
     Raises:
         ValueError: if layers are counted out to commands that share no folder, or the folder
@@ -115,6 +123,7 @@ def open_store(config: Any, folder: Path | None, *, revision: int, device: str) 
         "device": provenance.device_facts(device),
         "versions": provenance.versions(),
         "source_digest": provenance.source_digest(),
+        "inputs": dict(inputs or {}),
     }
     layers = settings.pop("layers_per_command", 0)
     if folder is not None:

@@ -109,8 +109,8 @@ class LayerRecorder:
             self._measure_attention(layer, self._take_query(layer), self._observed(layer, tensor))
         elif name.removesuffix(OUTPUT) in self.statistics:
             geometry = token_geometry(tensor.flatten(0, -2))
-            for measure, value in dataclasses.asdict(geometry).items():
-                number = torch.tensor(value, dtype=torch.float64)
+            for measure, value in vars(geometry).items():
+                number = torch.as_tensor(value, dtype=torch.float64, device="cpu")
                 self.statistics[name.removesuffix(OUTPUT)][measure] = number
 
     def _wanted(self, layer: str, tensor: Float[Tensor, "*batch token dim"]) -> bool:

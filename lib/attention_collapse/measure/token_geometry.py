@@ -29,6 +29,7 @@ class TokenGeometry:
             distance to the Dirac at the mean, relative to how far out that is. Zero where all
             tokens are equal, NaN where the mean is zero and there is no such scale; both but for
             rounding, 4e-15 of the tokens.
+        variances: Eigenvalues of the covariance of the tokens, descending.
 
     Home section: *Measuring collapse*.
     """
@@ -36,6 +37,7 @@ class TokenGeometry:
     mean_cosine: float
     participation_ratio: float
     spread: float
+    variances: Float64[Tensor, "width"]
 
 
 def token_geometry(tokens: Float[Tensor, "token width"], *, chunk: int = CHUNK) -> TokenGeometry:
@@ -71,6 +73,7 @@ def token_geometry(tokens: Float[Tensor, "token width"], *, chunk: int = CHUNK) 
     return TokenGeometry(
         mean_cosine=float(1 - scatter / (len(tokens) - 1)),
         **_around_the_mean(eigenvalues, float(mean.norm())),
+        variances=eigenvalues.flip(0),
     )
 
 

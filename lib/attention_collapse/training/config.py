@@ -2,14 +2,7 @@
 
 from dataclasses import dataclass, fields
 
-from attention_collapse.vggt import (
-    MINI,
-    AggregatorConfig,
-    DirectCameraHeadConfig,
-    LinearHeadConfig,
-    PatchEncoderConfig,
-    VGGTConfig,
-)
+from attention_collapse.vggt import MINI, TINY, VGGTConfig
 
 
 @dataclass(frozen=True)
@@ -112,29 +105,10 @@ class TrainingConfig:
             )
 
 
-TINY_NETWORK = VGGTConfig(
-    aggregator=AggregatorConfig(
-        width=48,
-        depth=2,
-        heads=3,
-        patch_size=7,
-        layer_scale=0.2,
-        special_token_std=0.5,
-        patch_encoder=PatchEncoderConfig(
-            width=48, depth=1, heads=3, registers=0, image_size=28, patch_size=7, layer_scale=0.2
-        ),
-    ),
-    camera=DirectCameraHeadConfig(width=96),
-    depth=LinearHeadConfig(width=96, patch_size=7),
-    points=LinearHeadConfig(width=96, channels=3, activation="inverse_log", patch_size=7),
-    kept_layers=(1,),
-)
-"""A network of the form of ``MINI`` that a laptop trains while you wait."""
-
 PRESETS = {
     "mini": TrainingConfig(),
     "tiny": TrainingConfig(
-        network=TINY_NETWORK,
+        network=TINY,
         image_size=(28, 28),
         worlds=64,
         batch_frames=16,

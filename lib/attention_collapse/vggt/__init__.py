@@ -53,7 +53,7 @@ from attention_collapse.vggt.linear_head import (
 )
 from attention_collapse.vggt.mini import mini
 from attention_collapse.vggt.model import VGGT
-from attention_collapse.vggt.model_config import MINI, VGGT_1B, VGGTConfig
+from attention_collapse.vggt.model_config import MINI, TINY, VGGT_1B, VGGTConfig
 from attention_collapse.vggt.observation import Observe, Watch
 from attention_collapse.vggt.patch_embedding import PatchEmbedding
 from attention_collapse.vggt.patch_encoder import PatchEncoder, PatchEncoderConfig
@@ -67,6 +67,7 @@ from attention_collapse.vggt.unprojection import Points, unproject
 __all__ = [
     "MINI",
     "MLP",
+    "TINY",
     "VGGT",
     "VGGT_1B",
     "Aggregator",

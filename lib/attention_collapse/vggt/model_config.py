@@ -121,3 +121,22 @@ Two blocks inside each image stand for the 24 of VGGT's patch encoder, six layer
 linear heads for its dense ones. Special tokens start as large as other tokens, so that the
 reference frame is told apart from the first step on.
 """
+
+TINY = VGGTConfig(
+    aggregator=AggregatorConfig(
+        width=48,
+        depth=2,
+        heads=3,
+        patch_size=7,
+        layer_scale=0.2,
+        special_token_std=0.5,
+        patch_encoder=PatchEncoderConfig(
+            width=48, depth=1, heads=3, registers=0, image_size=28, patch_size=7, layer_scale=0.2
+        ),
+    ),
+    camera=DirectCameraHeadConfig(width=96),
+    depth=LinearHeadConfig(width=96, patch_size=7),
+    points=LinearHeadConfig(width=96, channels=3, activation="inverse_log", patch_size=7),
+    kept_layers=(1,),
+)
+"""A network of the form of ``MINI`` that a laptop trains while you wait."""
