@@ -1,15 +1,19 @@
 """Merging inside the network, through the types that the network gives it."""
 
+import math
+
 import pytest
 import torch
 
 from attention_collapse.merging.attention import MergeRule, merged_attention
 from attention_collapse.merging.fastvggt import SEED, released_match, released_partition
 from attention_collapse.merging.grouping import FASTVGGT, GridGrouping, ReusedGrouping
+from attention_collapse.merging.groups import Groups
 from attention_collapse.merging.matching import mean_over_heads
 from attention_collapse.merging.reducer import MergeReducer, ReleasedReducer
 from attention_collapse.tokens import TokenLayout
 from attention_collapse.vggt import (
+    AdjustedScores,
     Aggregator,
     AggregatorConfig,
     Attention,
@@ -145,3 +149,41 @@ def test_the_release_drops_the_sizes(draw):
     )
     sized = MergeReducer(Reduction, FASTVGGT)(heads, tokens, layer=0, layout=LAYOUT)
     assert (sized.key_bias > 0).any()
+
+
+def test_merging_beside_a_kept_reference_is_the_reference_bias(aggregator, images):
+    """Equal later frames, merged three to one without sizes, against a bias of ln 3."""
+    scene = images[:, :2].repeat_interleave(torch.tensor([1, 3]), dim=1)
+    biased = aggregator(scene, reducer=AdjustedScores(bias=math.log(3))).layers[2]
+    for rule, bias in ((MergeRule("none"), 0.0), (MergeRule("size"), math.log(3))):
+        reducer = MergeReducer(Reduction, LaterFramesTogether(), rule, reference_bias=bias)
+        close(aggregator(scene, reducer=reducer).layers[2], biased)
+
+
+def test_a_reference_that_merges_shares_its_bias(attention, draw):
+    """One group of everything: the bias moves no weight. Singletons: it acts as on all tokens."""
+    tokens = draw(1, LAYOUT.count, 16)
+
+    def alone(features, *, layer, layout):
+        return Groups.singletons(*features.shape[:2])
+
+    for rule in RULES[:4]:
+        reducer = MergeReducer(Reduction, alone, rule, reference_bias=0.8)
+        expected = attention(tokens, reduce=bound(AdjustedScores(bias=0.8)))
+        close(attention(tokens, reduce=bound(reducer)), expected)
+    whole = Groups(torch.zeros(1, LAYOUT.count, dtype=torch.int64), 1)
+    reducer = MergeReducer(Reduction, lambda *_, **__: whole, MergeRule("none"), reference_bias=2.0)
+    bias = bound(reducer)(attention.heads_of(tokens), tokens).key_bias
+    share = LAYOUT.per_frame / LAYOUT.count
+    assert bias.item() == pytest.approx(math.log(share * math.exp(2.0) + 1 - share))
+    with pytest.raises(ValueError, match="reference_bias must be finite, got inf"):
+        MergeReducer(Reduction, alone, reference_bias=math.inf)
+
+
+class LaterFramesTogether:
+    """Tokens at one place of the later frames are one group; the first frame is kept apart."""
+
+    def __call__(self, features, *, layer, layout):
+        place = torch.arange(layout.count) % layout.per_frame
+        later = (torch.arange(layout.count) >= layout.per_frame).long()
+        return Groups((place + later * layout.per_frame).expand(2, -1), 2 * layout.per_frame)

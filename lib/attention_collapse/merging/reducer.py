@@ -1,5 +1,6 @@
 """Merging inside a network that runs attention on the tokens a reducer leaves."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
@@ -17,6 +18,7 @@ from attention_collapse.merging.attention import (
 )
 from attention_collapse.merging.fastvggt import SEED, released_match, released_partition
 from attention_collapse.merging.grouping import Grouping, ReusedGrouping
+from attention_collapse.merging.groups import Groups
 from attention_collapse.merging.matching import mean_over_heads
 from attention_collapse.tokens import TokenLayout
 
@@ -43,9 +45,12 @@ class MergeReducer(Generic[Result]):
         rule: What is merged, and how groups are weighted.
         features: What tokens are compared by: ``"tokens"``, the normalised ones, or ``"keys"``,
             averaged over heads.
+        reference_bias: Added to the scores of the first frame's keys before they merge: a group
+            gets the logarithm of the mean of :math:`e^b` over its tokens. A first frame that is
+            kept apart gets it whole.
 
     Raises:
-        ValueError: ``features`` is unknown.
+        ValueError: ``features`` is unknown, or the bias is not finite.
 
     Source: derived in the book. Home section: *Token merging*.
     """
@@ -54,8 +59,13 @@ class MergeReducer(Generic[Result]):
     grouping: Grouping
     rule: MergeRule = PROPORTIONAL
     features: str = "tokens"
+    reference_bias: float = 0.0
 
     def __post_init__(self) -> None:
+        if not math.isfinite(self.reference_bias):
+            raise ValueError(
+                f"reference_bias must be finite, got {self.reference_bias}; 0 adds nothing"
+            )
         if self.features not in ("tokens", "keys"):
             raise ValueError(
                 f"features must be 'tokens' or 'keys', got {self.features!r}; keys are narrower"
@@ -82,9 +92,20 @@ class MergeReducer(Generic[Result]):
         return self.reduction(
             type(heads)(merged.query, merged.key, merged.value),
             restore=groups.unmerge if self.rule.queries else _unchanged,
-            key_bias=merged.bias,
+            key_bias=self._key_bias(merged, groups, layout),
             attend=_attend,
         )
+
+    def _key_bias(
+        self, merged: MergedHeads, groups: Groups, layout: TokenLayout
+    ) -> Float[Tensor, "batch group"] | None:
+        if self.reference_bias == 0.0:
+            return merged.bias
+        weights = torch.ones_like(groups.assignment, dtype=torch.float64)
+        weights[:, : layout.per_frame] = math.exp(self.reference_bias)
+        added = (groups.total(weights) / groups.sizes).log()
+        added = added.to(torch.promote_types(merged.query.dtype, torch.float32))
+        return added if merged.bias is None else merged.bias + added
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,8 @@ The aggregator, from the smallest part up:
 - ``initialisation``: layers with weights drawn from an explicit generator.
 - ``rope``: rotary positions in two dimensions.
 - ``attention``: self-attention; ``observation``: the points where a caller can look inside;
-  ``reduction``: attention over fewer tokens.
+  ``reduction``: attention over fewer tokens; ``reference_bias``: scores changed for many frames,
+  and ``foreign_bias`` the same in another's network.
 - ``block``: attention and MLP on a residual stream.
 - ``patch_embedding`` and ``patch_encoder``: pixels to patch tokens.
 - ``config``: the sizes, checked.
@@ -43,6 +44,7 @@ from attention_collapse.vggt.checkpoint_file import CheckpointError
 from attention_collapse.vggt.compilation import compile_blocks
 from attention_collapse.vggt.config import AggregatorConfig
 from attention_collapse.vggt.dense_head import DenseHead, DenseHeadConfig, DenseOutput
+from attention_collapse.vggt.foreign_bias import biased_reference
 from attention_collapse.vggt.hub import DownloadError, download_checkpoint
 from attention_collapse.vggt.images import ImageBatch, load_images
 from attention_collapse.vggt.linear_head import (
@@ -61,6 +63,7 @@ from attention_collapse.vggt.pose import decode_pose, encode_pose
 from attention_collapse.vggt.precision import cast_linear_weights, compute_dtype
 from attention_collapse.vggt.reconstruction import Reconstruction
 from attention_collapse.vggt.reduction import Heads, Reducer, Reduction
+from attention_collapse.vggt.reference_bias import AdjustedScores, length_scale, reference_bias
 from attention_collapse.vggt.rope import RotaryTable, rotary_table, rotate
 from attention_collapse.vggt.unprojection import Points, unproject
 
@@ -70,6 +73,7 @@ __all__ = [
     "TINY",
     "VGGT",
     "VGGT_1B",
+    "AdjustedScores",
     "Aggregator",
     "AggregatorConfig",
     "AggregatorOutput",
@@ -100,15 +104,18 @@ __all__ = [
     "RotaryTable",
     "VGGTConfig",
     "Watch",
+    "biased_reference",
     "cast_linear_weights",
     "compile_blocks",
     "compute_dtype",
     "decode_pose",
     "download_checkpoint",
     "encode_pose",
+    "length_scale",
     "load_checkpoint",
     "load_images",
     "mini",
+    "reference_bias",
     "rotary_table",
     "rotate",
     "unproject",
