@@ -67,7 +67,9 @@ def test_a_file_of_weights_is_used_and_named_by_its_digest(orbit, tmp_path):
     assert len(measurement.numerics["weights"]["sha256"]) == 64
     drawn = dataclasses.replace(config, weights="seed:3")
     expected = orbit_frames.run(drawn, device="cpu").arrays["row_entropy"]
-    np.testing.assert_allclose(measurement.arrays["row_entropy"], expected, rtol=HALF_PRECISION_WEIGHTS)
+    np.testing.assert_allclose(
+        measurement.arrays["row_entropy"], expected, rtol=HALF_PRECISION_WEIGHTS
+    )
     assert not np.allclose(expected, orbit.arrays["row_entropy"][:1], rtol=HALF_PRECISION_WEIGHTS)
 
 

@@ -1,0 +1,73 @@
+"""Errors of a trained network on the same first frames, as frames of another room are added.
+
+Only the first frames are judged. What is added has nothing to say about them: an ideal
+reconstruction would not change.
+"""
+
+import dataclasses
+import functools
+
+from attention_collapse.experiments.error_scenes import foreign_scene
+from attention_collapse.experiments.error_study import StudyConfig, measure_errors, study_means
+from attention_collapse.experiments.experiment import Measurement, Report, silent
+
+REVISION = 1
+
+
+@dataclasses.dataclass(frozen=True)
+class Config(StudyConfig):
+    """Settings of the experiment: those of ``StudyConfig`` and one more.
+
+    Attributes:
+        related: number of frames of the room that is judged, two or more.
+
+    Raises:
+        ValueError: if there are fewer than two related frames or fewer frames than those, or as in
+            ``StudyConfig``.
+
+    Home section: *What fails*.
+    """
+
+    frames: tuple[int, ...] = (8, 9, 16, 32, 64)
+    treatments: tuple[str, ...] = ("none", "bias", "scale:1.3")
+    related: int = 8
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 2 <= self.related <= min(self.frames):
+            raise ValueError(
+                f"related must be from 2 to {min(self.frames)}, the fewest frames, got "
+                f"{self.related}: use for example 8"
+            )
+
+
+CANARY = Config(
+    frames=(2, 3),
+    treatments=("none", "bias"),
+    weights=("seed:0",),
+    trained_frames=(2,),
+    preset="tiny",
+    scene_seeds=(0,),
+    storage="float64",
+    mass_rows=8,
+    related=2,
+)
+# Float64 on another processor, through two layers; angles near zero are roots of rounding.
+CANARY_TOLERANCE = 1e-6
+
+
+def run(config: Config, *, device: str, report: Report = silent) -> Measurement:
+    """Measure the errors of every network, scene, treatment and number of frames.
+
+    Home section: *What fails*.
+    """
+    film = functools.partial(foreign_scene, related=config.related)
+    return measure_errors(config, film, device=device, report=report)
+
+
+def canary_values(measurement: Measurement) -> dict[str, float]:
+    """The means that ``study_means`` takes.
+
+    Home section: *What fails*.
+    """
+    return study_means(measurement)

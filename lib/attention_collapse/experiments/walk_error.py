@@ -1,0 +1,54 @@
+"""Errors of a trained network along a walk without end, where only near frames overlap.
+
+Frames and range grow together; ``fixed_range_error`` is the control that grows the frames alone.
+Chained chunks are the classical remedy, with its own drift.
+"""
+
+import dataclasses
+
+from attention_collapse.experiments.error_scenes import walk_scene
+from attention_collapse.experiments.error_study import StudyConfig, measure_errors, study_means
+from attention_collapse.experiments.experiment import Measurement, Report, silent
+
+REVISION = 1
+
+
+@dataclasses.dataclass(frozen=True)
+class Config(StudyConfig):
+    """Settings of the experiment: those of ``StudyConfig``.
+
+    Home section: *What fails*.
+    """
+
+    frames: tuple[int, ...] = (2, 4, 8, 16, 32, 64)
+    treatments: tuple[str, ...] = ("none", "bias", "chained:8:4")
+
+
+CANARY = Config(
+    frames=(3, 4),
+    treatments=("none", "chained:3:2"),
+    weights=("seed:0",),
+    trained_frames=(2,),
+    preset="tiny",
+    scene_seeds=(0,),
+    storage="float64",
+    mass_rows=8,
+)
+# Float64 on another processor, through two layers; angles near zero are roots of rounding.
+CANARY_TOLERANCE = 1e-6
+
+
+def run(config: Config, *, device: str, report: Report = silent) -> Measurement:
+    """Measure the errors of every network, scene, treatment and number of frames.
+
+    Home section: *What fails*.
+    """
+    return measure_errors(config, walk_scene, device=device, report=report)
+
+
+def canary_values(measurement: Measurement) -> dict[str, float]:
+    """The means that ``study_means`` takes.
+
+    Home section: *What fails*.
+    """
+    return study_means(measurement)
