@@ -132,6 +132,18 @@ def _chain(size: str, overlap: str) -> tuple[int, int]:
     return int(size), int(overlap)
 
 
+def _factor(number: str) -> float:
+    if not 0 < float(number) < math.inf:
+        raise ValueError("a factor must be positive")
+    return float(number)
+
+
+def _share(number: str) -> float:
+    if not 0 < float(number) < 1:
+        raise ValueError("a share must be between 0 and 1")
+    return float(number)
+
+
 def _chunk(size: str) -> int:
     if int(size) < 2:
         raise ValueError("a chunk must have a frame beside the reference")
@@ -140,12 +152,12 @@ def _chunk(size: str) -> int:
 
 _PARTS = {
     "bias": lambda: True,
-    "scale": float,
+    "scale": _factor,
     "length": lambda: True,
-    "merge": float,
+    "merge": _share,
     "sized": lambda: True,
     "open": lambda: True,
-    "match": float,
+    "match": _share,
     "chunks": _chunk,
     "chained": _chain,
 }
