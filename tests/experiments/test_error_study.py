@@ -30,6 +30,7 @@ orbit_error = find_experiment("orbit_error")
 SMALL = dataclasses.replace(
     orbit_error.CANARY,
     frames=(3, 4),
+    treatments=("none", "bias", "bias+scale:1.3"),
     weights=("seed:0", "seed:1"),
     scene_seeds=(0, 1),
     mass_rows=10**6,
@@ -62,14 +63,18 @@ def test_errors_are_those_of_the_network(arrays, by_hand, treatment):
     assert arrays["aligned_points"][place] < points
 
 
-def test_the_mass_is_that_of_the_weights_with_the_bias_in_them(arrays):
+@pytest.mark.parametrize(("treatment", "scale"), [(1, 1.0), (2, 1.3)])
+def test_the_mass_is_that_of_the_weights_as_they_are_changed(arrays, treatment, scale):
     network = load_network("seed:1", "tiny", storage="float64", device="cpu")
     scene = orbit_scene(4, 0, SceneSettings((28, 28), "cpu", torch.float64))
     layout, seen = trained_layout("tiny", 4), {}
     watch = Watch(frozenset({"global.01.attention.weights"}), seen.__setitem__)
-    network.reconstruct(scene.images, reducer=AdjustedScores(bias=math.log(2)), observe=watch)
+    changed = AdjustedScores(bias=math.log(2), scale=scale)
+    network.reconstruct(scene.images, reducer=changed, observe=watch)
     expected = frame_mass(seen["global.01.attention.weights"][0], layout)[:, 1:, 0].mean(1)
-    np.testing.assert_allclose(arrays["reference_mass"][1, 1, 1, 1], expected, rtol=FLOAT64_LAYERS)
+    np.testing.assert_allclose(
+        arrays["reference_mass"][1, treatment, 1, 1], expected, rtol=FLOAT64_LAYERS
+    )
 
 
 def test_the_first_frames_and_the_reference_are_told_apart():
@@ -87,6 +92,10 @@ def test_the_first_frames_and_the_reference_are_told_apart():
     assert numbers["first_points"] == 0
     assert numbers["rotation"] == numbers["first_rotation"] == pytest.approx(180.0)
     assert set(numbers) == set(QUANTITIES)
+    moved[3, 0, 0, 0] = math.inf
+    lost = judge(Geometry(moved, true.depth, turned), true)
+    assert lost.keys() == numbers.keys()
+    assert all(math.isnan(number) for number in lost.values())
 
 
 def test_slopes_are_of_the_means(arrays):

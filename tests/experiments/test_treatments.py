@@ -45,7 +45,7 @@ def test_scores_are_changed_as_named():
     per_frame = LAYOUT.per_frame
     ratio = math.log(5 * per_frame) / math.log(2 * per_frame)
     assert reducer("length") == AdjustedScores(scale=ratio)
-    assert reducer("length", trained_frames=5) == AdjustedScores()
+    assert reducer("length", trained_frames=10) == AdjustedScores()
 
 
 def test_the_matching_bias_is_that_of_the_keys_which_merging_leaves(network, images):

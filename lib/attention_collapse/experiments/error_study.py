@@ -181,10 +181,12 @@ class _Run:
 
 
 def judge(said: Geometry, true: Geometry) -> dict[str, float]:
-    """The numbers of ``QUANTITIES`` of one reconstruction.
+    """The numbers of ``QUANTITIES`` of one reconstruction; one that is not finite has none.
 
     Home section: *What fails*.
     """
+    if not all(tensor.isfinite().all() for tensor in vars(said).values()):
+        return dict.fromkeys(QUANTITIES, float("nan"))
     raw, best = frame_errors(said, true), frame_errors(aligned(said, true), true)
     numbers = {}
     for name in _ERRORS:
