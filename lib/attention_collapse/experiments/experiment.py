@@ -23,11 +23,13 @@ def silent(message: str) -> None:
 EXPERIMENTS = (
     "attention_cost",
     "collapse_surface",
+    "depth_skip",
     "duplicates_error",
     "fixed_range_error",
     "foreign_frames",
     "forward_cost",
     "frame_count",
+    "iterated_depth",
     "landmark_flow",
     "merging_cost",
     "merging_depth",

@@ -7,7 +7,7 @@ reader of the record can take means, standard errors and paired differences.
 
 import dataclasses
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +32,8 @@ from attention_collapse.measure import streaming
 from attention_collapse.measure.attention_summary import QUANTILES
 from attention_collapse.measure.observe import Spectra
 from attention_collapse.scenes import Scene
-from attention_collapse.vggt import VGGT
+from attention_collapse.tokens import TokenLayout
+from attention_collapse.vggt import VGGT, Aggregator
 
 VARIANCES = 32
 """Leading eigenvalues of the token covariance that a record keeps."""
@@ -103,10 +104,27 @@ Film = Callable[..., Scene]
 """Renders the first frames of the scene of a seed, as ``scenes.orbit`` does."""
 
 
+@dataclasses.dataclass(frozen=True)
+class Route:
+    """A way of the tokens through a network.
+
+    Attributes:
+        steps: gives the layers, from the network and from where the tokens sit.
+        depth: number of layers.
+
+    Home section: *Does it collapse?*.
+    """
+
+    steps: Callable[[Aggregator, TokenLayout], Steps]
+    depth: int
+
+
 def measure_profile(
     config: ProfileConfig,
     film: Film,
     *,
+    routes: Mapping[str, Route] | None = None,
+    axes: Mapping[str, int] | None = None,
     task: str,
     revision: int,
     device: str,
@@ -119,6 +137,9 @@ def measure_profile(
     Args:
         config: Settings.
         film: Renders a scene.
+        routes: Ways through the network, by names for the scratch folder; ``None`` for the layers
+            as they are.
+        axes: How the routes are laid out: the first axes of every array, and their sizes.
         task: What ``progress`` is told.
         revision: Of the experiment.
         device: Where the network runs.
@@ -136,29 +157,62 @@ def measure_profile(
     facts = {"weights": weights_facts(config.weights)}
     store = open_store(config, scratch, revision=revision, device=device, inputs=facts)
     network = lazy_network(config, device, report)
-    by_scene = [
+    chosen = routes or {"whole": Route(_layers(config), config.depth)}
+    groups = [
         [
-            _scene_passage(config, film, seed, frames, network, device, report, progress)
+            scene_passage(
+                f"{name}_scene_{seed}_{frames:04d}_frames",
+                filmed(config, film, seed, frames, device, report),
+                functools.partial(_steps, route, network, trained_layout(config.preset, frames)),
+                trained_layout(config.preset, frames),
+                depth=route.depth,
+                heads=config.heads,
+                spectra=Spectra(count=config.singular_values),
+                device=device,
+                progress=progress,
+            )
             for frames in config.frames
         ]
+        for name, route in chosen.items()
         for seed in config.scene_seeds
     ]
-    every = [passage for passages in by_scene for passage in passages]
+    every = [passage for passages in groups for passage in passages]
     advance_all(every, store, layers=config.layers_per_command, task=task, progress=progress)
-    results = stacked(by_scene, store, len(config.scene_seeds))
-    results |= {
-        "frames": np.array(config.frames),
-        "scene_seeds": np.array(config.scene_seeds),
-        "heads": np.array(config.heads),
-        "quantiles": np.array(QUANTILES),
+    leading = {**(axes or {}), "scene": len(config.scene_seeds)}
+    return _measurement(config, stacked(groups, store, *leading.values()), tuple(leading))
+
+
+def _layers(config: ProfileConfig) -> Callable[[Aggregator, TokenLayout], Steps]:
+    return functools.partial(LayerSteps, frame_chunk=config.frame_chunk)
+
+
+def _steps(route: Route, network: Callable[[], VGGT], layout: TokenLayout) -> Steps:
+    return route.steps(network().aggregator, layout)
+
+
+def _measurement(
+    config: ProfileConfig, results: dict[str, np.ndarray], leading: tuple[str, ...]
+) -> Measurement:
+    lists = {
+        "frames": ("frame_count", config.frames),
+        "scene_seeds": ("scene", config.scene_seeds),
+        "heads": ("head", config.heads),
+        "quantiles": ("quantile", QUANTILES),
     }
-    own = {"scene_seeds": ("scene",)}
+    axes = {name: _axes(name, leading) for name in results}
     return Measurement(
-        results,
-        {name: own.get(name) or measured_axes(name, "scene") for name in results},
-        {name: measured_unit(name) for name in results},
+        results | {name: np.array(values) for name, (_, values) in lists.items()},
+        axes | {name: (axis,) for name, (axis, _) in lists.items()},
+        {name: UNITS.get(name, "1") for name in (*results, *lists)},
         numerics(config.storage, config.weights, scene=config.scene_seeds),
     )
+
+
+def _axes(name: str, leading: tuple[str, ...]) -> tuple[str, ...]:
+    if name == "token_variances":
+        return (*leading, "frame_count", "layer", "direction")
+    renamed = {"spectrum_layer": "layer"}
+    return (*leading, *(renamed.get(axis, axis) for axis in AXES[name]))
 
 
 def lazy_network(config: ProfileConfig, device: str, report: Report) -> Callable[[], VGGT]:
@@ -213,23 +267,20 @@ def stacked(
     return {name: array.reshape(*sizes, *array.shape[1:]) for name, array in results.items()}
 
 
-def measured_axes(name: str, *leading: str) -> tuple[str, ...]:
-    """Axes of an array of ``stacked``, or of a list that goes with it.
+def with_lists(
+    measurement: Measurement, lists: Mapping[str, tuple[str, Sequence[str | int]]]
+) -> Measurement:
+    """A measurement with lists of what stands along some axes, each by its name and its axis.
 
     Home section: *Does it collapse?*.
     """
-    if name == "token_variances":
-        return (*leading, "frame_count", "layer", "direction")
-    axes = tuple("layer" if axis == "spectrum_layer" else axis for axis in AXES[name])
-    return axes if len(axes) == 1 else (*leading, *axes)
-
-
-def measured_unit(name: str) -> str:
-    """Unit of an array of ``stacked``, or of a list that goes with it.
-
-    Home section: *Does it collapse?*.
-    """
-    return UNITS.get(name, "1")
+    arrays = {name: np.array(values) for name, (_, values) in lists.items()}
+    return dataclasses.replace(
+        measurement,
+        arrays=dict(measurement.arrays) | arrays,
+        axes=dict(measurement.axes) | {name: (axis,) for name, (axis, _) in lists.items()},
+        units=dict(measurement.units) | dict.fromkeys(lists, "1"),
+    )
 
 
 def canary_means(measurement: Measurement) -> dict[str, float]:
@@ -240,33 +291,5 @@ def canary_means(measurement: Measurement) -> dict[str, float]:
     return {
         name: float(np.nanmean(array))
         for name, array in measurement.arrays.items()
-        if np.isfinite(array).any()
+        if array.dtype.kind != "U" and np.isfinite(array).any()
     }
-
-
-def _scene_passage(
-    config: ProfileConfig,
-    film: Film,
-    seed: int,
-    frames: int,
-    network: Callable[[], VGGT],
-    device: str,
-    report: Report,
-    progress: streaming.Progress,
-) -> LayerPassage:
-    layout = trained_layout(config.preset, frames)
-
-    def steps() -> Steps:
-        return LayerSteps(network().aggregator, layout, frame_chunk=config.frame_chunk)
-
-    return scene_passage(
-        f"scene_{seed}_{frames:04d}_frames",
-        filmed(config, film, seed, frames, device, report),
-        steps,
-        layout,
-        depth=config.depth,
-        heads=config.heads,
-        spectra=Spectra(count=config.singular_values),
-        device=device,
-        progress=progress,
-    )
