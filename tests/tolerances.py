@@ -534,3 +534,5 @@ NORM_EPSILON_SHARE = 1e-4
 # Spread of tokens after two layers without the skip of attention over that with it, at drawn
 # weights: averages over 21 and 42 tokens keep far less than a third.
 COLLAPSED_WITHOUT_SKIP = 1 / 3
+# Float64 results stored in float32, one rounding of 6e-8.
+FLOAT32_STORED = 1.2e-7

@@ -29,6 +29,7 @@ EXPERIMENTS = (
     "foreign_frames",
     "forward_cost",
     "frame_count",
+    "heat_maps",
     "iterated_depth",
     "landmark_flow",
     "merging_cost",

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from attention_collapse.experiments.layer_passage import LayerPassage
 from attention_collapse.measure import streaming
+from attention_collapse.measure.attention_summary import Summary
 from attention_collapse.measure.observe import LayerRecorder, Spectra
 from attention_collapse.tokens import TokenLayout
 from attention_collapse.vggt import Observe
@@ -52,6 +53,7 @@ def scene_passage(
     spectra: Spectra,
     device: str,
     progress: streaming.Progress,
+    further: Callable[[Tensor, Tensor], Summary] | None = None,
 ) -> LayerPassage:
     """The passage of a scene, which is rendered when it begins.
 
@@ -65,6 +67,7 @@ def scene_passage(
         spectra: Whose spectrum is measured.
         device: Where the stream is.
         progress: Told after each pass of layers that take seconds.
+        further: What else to measure of a layer, as in ``LayerRecorder``.
 
     Home section: *A thousand frames*.
     """
@@ -73,6 +76,7 @@ def scene_passage(
         layout=layout,
         heads=heads,
         spectra=spectra,
+        further=further,
         report=progress if layout.count**2 >= LONG_LAYER else streaming.silent,
     )
     made = functools.cache(steps)

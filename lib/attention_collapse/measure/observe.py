@@ -70,6 +70,7 @@ class LayerRecorder:
         heads: Heads to measure of every layer, counted from 0; ``None`` for all.
         spectra: Whose spectrum to measure; ``None`` for none.
         backend: What computes; ``None`` for the choice of ``choose_backend``.
+        further: What else to measure of a layer, from its queries and keys ``[head token dim]``.
         finished: Gives, by the name of a layer, the heads whose spectrum is known; each is added
             when it is done, so that a recording that is stopped can go on from there.
         report: Told after each head of a pass.
@@ -85,6 +86,7 @@ class LayerRecorder:
         heads: Sequence[int] | None = None,
         spectra: Spectra | None = None,
         backend: Backend | None = None,
+        further: Callable[[Tensor, Tensor], Summary] | None = None,
         finished: Callable[[str], MutableMapping[int, HeadSpectrum]] = _none_finished,
         report: Progress = silent,
     ) -> None:
@@ -92,7 +94,7 @@ class LayerRecorder:
         """Statistics of every layer measured so far, by its name."""
         self._layout, self._layers, self._spectra = layout, layers, spectra
         self._heads, self._backend, self._report = heads, backend, report
-        self._finished = finished
+        self._finished, self._further = finished, further
         self._query: tuple[str, Tensor] | None = None
 
     def __call__(self, name: str, tensor: Tensor) -> None:
@@ -154,6 +156,8 @@ class LayerRecorder:
             generator = torch.Generator(query.device).manual_seed(seed)
             options = {"count": spectra.count, "energy": spectra.energy, "generator": generator}
             summary |= summarise_spectrum(attention, **options, finished=self._finished(layer))
+        if self._further is not None:
+            summary |= self._further(query, key)
         self.statistics[layer] = summary
 
 
