@@ -536,3 +536,11 @@ NORM_EPSILON_SHARE = 1e-4
 COLLAPSED_WITHOUT_SKIP = 1 / 3
 # Float64 results stored in float32, one rounding of 6e-8.
 FLOAT32_STORED = 1.2e-7
+# Two implementations of a network in float64, in torch and in numpy: sums in another order through
+# five blocks, and squares of singular values.
+NUMPY_NETWORK = 1e-9
+# Spherical form of 2000 sampled directions in eight dimensions: .014 and .08 were found at twice
+# as many.
+SAMPLED_SPHERE = 0.15
+# Mixture of 50 groups of 400 clustered tokens: what averaging the queries of a group leaves out.
+COARSE_GRAINED = 0.1

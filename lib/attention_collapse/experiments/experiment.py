@@ -22,6 +22,7 @@ def silent(message: str) -> None:
 
 EXPERIMENTS = (
     "attention_cost",
+    "closure_ladder",
     "collapse_surface",
     "depth_skip",
     "duplicates_error",

@@ -7,7 +7,8 @@
   at which rate.
 - ``spectrum``: singular values, ranks and entropy of attention in closed form.
 - ``frames``, ``long_context``: how the number of frames enters; ``collapse_surface`` joins depth
-  and frames in one law.
+  and frames in one law. ``reference_dilution``: few frames that predict many; ``propagate``: the
+  law of the tokens through the layers of a given network.
 - ``merging``: what token merging does to it; ``cost``: what attention costs.
 - ``rounding``: what a storage format makes of small distances.
 - ``square_root``: the root of a covariance; ``validation``: the checks they share.

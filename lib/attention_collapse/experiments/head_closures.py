@@ -1,0 +1,161 @@
+"""Closed forms of the profile of one head, from the law of its queries and keys."""
+
+import math
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from scipy.cluster.vq import kmeans2
+from torch import Tensor
+
+from attention_collapse.measure.attention_summary import Summary
+from attention_collapse.theory import spectrum
+from attention_collapse.theory.square_root import symmetric_square_root
+from attention_collapse.tokens import TokenLayout
+
+Prediction = tuple[float, float]
+"""Entropy deficit in nats and stable rank; not numbers where a form refuses."""
+
+
+def gaussian_prediction(
+    sharpness: Float[np.ndarray, "direction"], score_variance: float
+) -> Prediction:
+    """The Gaussian form, which refuses sharpness outside its range.
+
+    Home section: *Predicting the profile*.
+    """
+    if sharpness.max() >= spectrum.SHARPNESS_LIMIT:
+        return np.nan, np.nan
+    return score_variance / 2, spectrum.stable_rank(sharpness)
+
+
+def spherical_prediction(sharpness: Float[np.ndarray, "direction"]) -> Prediction:
+    r"""The form for directions on a sphere.
+
+    Its dimension is the number of directions that share the score variance,
+    :math:`d = (\sum_k a_k^2)^2 / \sum_k a_k^4`, rounded and at least 2; its concentration
+    :math:`\kappa = \sqrt{d \sum_k a_k^2}` gives the scores of centred queries their variance.
+
+    Home section: *Predicting the profile*.
+    """
+    squares = sharpness**2
+    dimension = max(2, round(float(squares.sum() ** 2 / (squares**2).sum())))
+    concentration = float(np.sqrt(dimension * squares.sum()))
+    return (
+        spectrum.spherical_entropy_deficit(concentration, dimension),
+        spectrum.spherical_stable_rank(concentration, dimension),
+    )
+
+
+def mixture_prediction(
+    query: Float[np.ndarray, "token dim"],
+    key: Float[np.ndarray, "token dim"],
+    *,
+    groups: int,
+    seed: int = 0,
+) -> Prediction:
+    """The mixture of groups of tokens: a coarse-graining of this very head, not a forecast.
+
+    Tokens with like scores are grouped, by their queries and keys together.
+
+    Args:
+        query: Queries after norm and rotation.
+        key: Keys.
+        groups: Most groups there are.
+        seed: Of the first centres.
+
+    Home section: *Predicting the profile*.
+    """
+    dim = query.shape[1]
+    # Query and key of a token side by side: the scores join the first half to the second.
+    bilinear = np.zeros((2 * dim, 2 * dim))
+    bilinear[:dim, dim:] = np.eye(dim) / np.sqrt(dim)
+    labels = score_groups(query, key, groups=groups, seed=seed)
+    tokens = np.concatenate([query, key], axis=1)
+    mixture = spectrum.Mixture.from_tokens(tokens, labels, bilinear=bilinear)
+    return mixture.entropy_deficit(), mixture.stable_rank()
+
+
+def score_groups(
+    query: Float[np.ndarray, "token dim"],
+    key: Float[np.ndarray, "token dim"],
+    *,
+    groups: int,
+    seed: int = 0,
+) -> Int[np.ndarray, "token"]:
+    """Groups of tokens by k-means, queries and keys measured by the scores that they differ in.
+
+    Args:
+        query: Queries after norm and rotation.
+        key: Keys.
+        groups: Most groups there are.
+        seed: Of the first centres.
+
+    Raises:
+        ValueError: If there are more groups than tokens, or none.
+
+    Home section: *Predicting the profile*.
+    """
+    if not 1 <= groups <= len(query):
+        raise ValueError(
+            f"groups must be from 1 to the {len(query)} tokens, got {groups}: ask for fewer"
+        )
+    scaled = [
+        tokens @ symmetric_square_root(np.cov(others, rowvar=False))
+        for tokens, others in ((query, key), (key, query))
+    ]
+    generator = np.random.default_rng(seed)
+    cloud = np.concatenate(scaled, axis=1)
+    centres = cloud[generator.choice(len(cloud), size=groups, replace=False)]
+    return kmeans2(cloud, centres, minit="matrix", iter=20, missing="warn")[1].astype(np.int64)
+
+
+def measure_closures(
+    query: Float[Tensor, "head token dim"],
+    key: Float[Tensor, "head token dim"],
+    *,
+    layout: TokenLayout,
+    groups: int | None,
+    parts: bool,
+) -> Summary:
+    """What the closures need of a layer's queries and keys beside its usual statistics.
+
+    ``mixture``, the prediction for each head, not a number without groups; and of the rows, if
+    asked for, ``row_mass`` on the reference frame, ``row_reference_deficit`` within it and
+    ``row_other_deficit`` within the others.
+
+    Args:
+        query: Queries after norm and rotation.
+        key: Keys.
+        layout: Where the tokens sit.
+        groups: Groups of the mixtures.
+        parts: Whether to take the rows apart, for which they are written down.
+
+    Home section: *Predicting the profile*.
+    """
+    mixtures = np.full((len(query), 2), np.nan)
+    if groups is not None:
+        pairs = zip(query.double().cpu().numpy(), key.double().cpu().numpy(), strict=True)
+        mixtures = np.array([mixture_prediction(*pair, groups=groups) for pair in pairs])
+    summary = {"mixture": torch.from_numpy(mixtures)}
+    return summary | _row_parts(query.double(), key.double(), layout) if parts else summary
+
+
+def _row_parts(
+    query: Float[Tensor, "head token dim"],
+    key: Float[Tensor, "head token dim"],
+    layout: TokenLayout,
+) -> Summary:
+    first = layout.per_frame
+    scores = query @ key.mT / query.shape[-1] ** 0.5
+    mass = torch.softmax(scores, dim=-1)[..., :first].sum(-1)
+    inside, outside = (torch.softmax(s, -1) for s in (scores[..., :first], scores[..., first:]))
+    return {
+        "row_mass": mass.cpu(),
+        "row_reference_deficit": _deficit(inside).cpu(),
+        "row_other_deficit": _deficit(outside).cpu(),
+    }
+
+
+def _deficit(weights: Float[Tensor, "head query key"]) -> Float[Tensor, "head query"]:
+    return math.log(weights.shape[-1]) - torch.special.entr(weights).sum(-1)
