@@ -32,6 +32,7 @@ EXPERIMENTS = (
     "frame_count",
     "heat_maps",
     "iterated_depth",
+    "knock_out",
     "landmark_flow",
     "merging_cost",
     "merging_depth",

@@ -47,7 +47,7 @@ class ProfileConfig:
         frames: numbers of frames, each the first frames of every scene, two or more.
         weights: ``packaged``, ``seed:0`` or a file, as in ``trained_network.load_network``.
         preset: name of the network's sizes.
-        scene_seeds: one for each scene; training uses none below 2**31.
+        scene_seeds: one for each scene; training uses none below 2**30.
         storage: ``float64``, ``float32``, or ``bfloat16`` for the linear maps, queries and keys.
         frame_chunk: frames at a time in all that is done frame by frame.
         singular_values: leading singular values of each head.
