@@ -67,6 +67,12 @@ def test_a_mixture_of_an_eighth_of_the_tokens_is_close():
     np.testing.assert_allclose(found, dense(query, key), rtol=COARSE_GRAINED)
 
 
+def test_equal_keys_make_fewer_groups():
+    query, key = normal(40, 4), np.repeat(normal(10, 4, seed=1), 4, axis=0)
+    found = mixture_prediction(query, key, groups=30)
+    np.testing.assert_allclose(found, dense(query, key), rtol=COARSE_GRAINED)
+
+
 def test_more_groups_than_tokens_are_refused():
     with pytest.raises(ValueError, match="groups must be from 1 to the 5 tokens, got 6"):
         score_groups(normal(5, 2), normal(5, 2), groups=6)

@@ -13,7 +13,10 @@ SMALL = knock_out.CANARY
 
 @pytest.fixture(scope="module")
 def network():
-    return load_network("seed:0", "tiny", storage="float64", device="cpu").aggregator
+    aggregator = load_network("seed:0", "tiny", storage="float64", device="cpu").aggregator
+    for block in aggregator.global_blocks:
+        torch.nn.init.constant_(block.attn.proj.bias, 0.1)
+    return aggregator
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +53,8 @@ def test_heads_are_the_parts_of_a_layer(network, images):
         others = [other for other in range(3) if other != head]
         with knock_out.without(network, (0,), others):
             alone.append(outputs(network, images)[0] - bias)
+        # A head reaches every channel of the output.
+        assert alone[-1].any(1).all()
     torch.testing.assert_close(sum(alone) + bias, whole)
 
 

@@ -1,6 +1,7 @@
 """Closed forms of the profile of one head, from the law of its queries and keys."""
 
 import math
+import warnings
 
 import numpy as np
 import torch
@@ -54,9 +55,7 @@ def mixture_prediction(
     groups: int,
     seed: int = 0,
 ) -> Prediction:
-    """The mixture of groups of tokens: a coarse-graining of this very head, not a forecast.
-
-    Tokens with like scores are grouped, by their queries and keys together.
+    """The mixture of groups of keys: a coarse-graining of this very head, not a forecast.
 
     Args:
         query: Queries after norm and rotation.
@@ -66,14 +65,8 @@ def mixture_prediction(
 
     Home section: *Predicting the profile*.
     """
-    dim = query.shape[1]
-    # Query and key of a token side by side: the scores join the first half to the second.
-    bilinear = np.zeros((2 * dim, 2 * dim))
-    bilinear[:dim, dim:] = np.eye(dim) / np.sqrt(dim)
     labels = score_groups(query, key, groups=groups, seed=seed)
-    tokens = np.concatenate([query, key], axis=1)
-    mixture = spectrum.Mixture.from_tokens(tokens, labels, bilinear=bilinear)
-    return mixture.entropy_deficit(), mixture.stable_rank()
+    return spectrum.key_mixture_profile(query, key, labels)
 
 
 def score_groups(
@@ -83,7 +76,7 @@ def score_groups(
     groups: int,
     seed: int = 0,
 ) -> Int[np.ndarray, "token"]:
-    """Groups of tokens by k-means, queries and keys measured by the scores that they differ in.
+    """Groups of keys by k-means, their distance measured by the scores that they differ in.
 
     Args:
         query: Queries after norm and rotation.
@@ -100,14 +93,14 @@ def score_groups(
         raise ValueError(
             f"groups must be from 1 to the {len(query)} tokens, got {groups}: ask for fewer"
         )
-    scaled = [
-        tokens @ symmetric_square_root(np.cov(others, rowvar=False))
-        for tokens, others in ((query, key), (key, query))
-    ]
+    # Distances in the second moment of the queries are root mean square differences of scores.
+    cloud = key @ symmetric_square_root(query.T @ query / len(query))
     generator = np.random.default_rng(seed)
-    cloud = np.concatenate(scaled, axis=1)
     centres = cloud[generator.choice(len(cloud), size=groups, replace=False)]
-    return kmeans2(cloud, centres, minit="matrix", iter=20, missing="warn")[1].astype(np.int64)
+    with warnings.catch_warnings():
+        # Equal keys leave groups empty, which then do not count.
+        warnings.filterwarnings("ignore", "One of the clusters is empty")
+        return kmeans2(cloud, centres, minit="matrix", iter=20)[1].astype(np.int64)
 
 
 def measure_closures(

@@ -1,8 +1,9 @@
 """Singular values, ranks and entropy of attention, from the law of the tokens.
 
 ``gaussian`` holds Gaussian tokens (Mehler), ``spherical`` directions on a sphere (Funk and
-Hecke), ``mixture`` any law that is cut into groups; ``profile`` gathers the measures of rank, and
-``saturation`` has the exponential in which they end. What the first four define can be imported
+Hecke), ``mixture`` any law that is cut into groups and ``key_mixture`` groups of keys that are
+asked at every query; ``profile`` gathers the measures of rank, and
+``saturation`` has the exponential in which they end. What the first five define can be imported
 from here.
 """
 
@@ -16,6 +17,7 @@ from attention_collapse.theory.spectrum.gaussian import (
     singular_values,
     stable_rank,
 )
+from attention_collapse.theory.spectrum.key_mixture import key_mixture_profile
 from attention_collapse.theory.spectrum.mixture import Mixture
 from attention_collapse.theory.spectrum.profile import (
     RankProfile,
@@ -42,6 +44,7 @@ __all__ = [
     "gaussian_sharpness",
     "harmonic_dimension",
     "harmonic_values",
+    "key_mixture_profile",
     "rank_profile",
     "singular_values",
     "spherical_effective_rank",
