@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
+from scipy.special import entr, softmax
 
 from attention_collapse.theory.spectrum import Mixture, key_mixture_profile
-from tolerances import NUMPY_NETWORK
+from tolerances import COARSE_GRAINED, NUMPY_NETWORK
 
 
 def test_asked_at_the_means_of_tight_groups_it_is_the_mixture_of_groups():
@@ -14,6 +15,17 @@ def test_asked_at_the_means_of_tight_groups_it_is_the_mixture_of_groups():
     mixture = Mixture.from_tokens(tokens, groups, bilinear=np.eye(3) / np.sqrt(3))
     expected = mixture.entropy_deficit(), mixture.stable_rank()
     np.testing.assert_allclose(found, expected, rtol=NUMPY_NETWORK)
+
+
+def test_wide_groups_draw_attention_by_their_variance():
+    """A wide group and one of equal keys: the rows themselves, written down."""
+    generator = np.random.default_rng(0)
+    key = np.concatenate([1.5 * generator.normal(size=3000), np.ones(1000)])[:, None]
+    query, groups = np.array([[-1.0], [0.5], [1.0]]), np.repeat([0, 1], [3000, 1000])
+    rows = softmax(query @ key.T, axis=1)
+    exact = np.log(len(key)) - entr(rows).sum(axis=1).mean()
+    found, _ = key_mixture_profile(query, key, groups)
+    np.testing.assert_allclose(found, exact, rtol=COARSE_GRAINED)
 
 
 def test_the_deficit_of_gaussian_keys_in_one_group_is_half_the_variance_of_the_scores():
