@@ -69,8 +69,10 @@ def test_settings_stand_side_by_side_over_frames():
 def test_a_surface_has_a_map_for_each_setting(surface):
     with matplotlib.rc_context():
         figure = draw_measured_surface(surface.arrays)
-    maps = [axes.images[0].get_array() for axes in figure.axes[:8]]
-    np.testing.assert_allclose(maps[6], surface.arrays["mean_cosine"][2])
+    images = [axes.images[0] for axes in figure.axes[:8]]
+    np.testing.assert_allclose(images[6].get_array(), surface.arrays["mean_cosine"][2])
+    layers = surface.arrays["mean_cosine"].shape[-1]
+    assert images[6].get_extent()[:2] == [0.5, layers + 0.5]  # the first cell is layer 1
 
 
 @pytest.mark.parametrize("experiment", [rank_profile, frame_count, collapse_surface])

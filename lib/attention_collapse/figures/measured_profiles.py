@@ -59,7 +59,7 @@ def draw_measured_profiles(arrays: Mapping[str, np.ndarray]) -> Figure:
             axes.set_yscale("log")
             style.label_logarithm(axes.yaxis)
     for axes in figure.axes[-3:]:
-        axes.set_xlabel("global layer, from 0")
+        axes.set_xlabel("global layer")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     handles, labels = figure.axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), title="frames")
@@ -71,8 +71,9 @@ def _draw_row(
 ) -> None:
     frames = int(arrays["frames"][row])
     values = _head_mean(arrays[quantity][row]) * (frames if quantity.endswith("_mass") else 1)
-    everywhere = np.arange(len(arrays["entropy_deficit"][row]))
-    layers = everywhere if len(values) == len(everywhere) else arrays["spectrum_layers"]
+    # A reader counts from 1, records from 0.
+    everywhere = np.arange(len(arrays["entropy_deficit"][row])) + 1
+    layers = everywhere if len(values) == len(everywhere) else arrays["spectrum_layers"] + 1
     axes.plot(layers, values, "o-", color=colour, markersize=3, label=str(frames))
     predicted = arrays.get(f"predicted_{quantity}")
     if predicted is not None:

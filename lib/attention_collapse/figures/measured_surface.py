@@ -35,16 +35,19 @@ def draw_measured_surface(arrays: Mapping[str, np.ndarray]) -> Figure:
     settings, frames = arrays["settings"], arrays["frames"]
     figure = style.figure(height=3.8)
     panels = figure.subplots(len(ROWS), len(settings), sharex=True, sharey=True)
+    layers = arrays[next(iter(ROWS))].shape[-1]
+    cells = (0.5, layers + 0.5, -0.5, len(frames) - 0.5)
     for row, (quantity, label) in zip(panels, ROWS.items(), strict=True):
         for axes, grid in zip(row, arrays[quantity], strict=True):
             image = axes.imshow(
-                grid, origin="lower", aspect="auto", vmin=0, vmax=1, cmap=style.SPREAD
+                grid, extent=cells, origin="lower", aspect="auto", vmin=0, vmax=1, cmap=style.SPREAD
             )
         figure.colorbar(image, ax=row, label=label)
     for axes, setting in zip(panels[0], settings, strict=True):
         axes.set_title(str(setting))
     for axes in panels[-1]:
-        axes.set_xlabel("layer, from 0")
+        axes.set_xlabel("layer")
+        axes.set_xticks([1, (layers + 1) // 2, layers])
     for axes in panels[:, 0]:
         axes.set_yticks(range(len(frames)), [str(count) for count in frames])
         axes.set_ylabel("frames")
