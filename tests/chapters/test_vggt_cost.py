@@ -59,6 +59,9 @@ def test_the_designs_are_level_for_many_frames_and_compiled_blocks_are_faster(ru
     ratio = costs["library"]["seconds"][: len(release)] / release
     assert (ratio[:3] < 1).all()
     assert ratio[3:] == pytest.approx(1, abs=LEVEL)
+    assert costs["library"]["frames"][[4, 5]].tolist() == [200, 500]
+    assert abs(ratio[4] - 1) < abs(ratio[5] - 1)  # as long, and a little longer
+    assert ratio[5] > 1
     assert (costs["compiled"]["seconds"] < (1 - 2 * LEVEL) * release).all()
 
 

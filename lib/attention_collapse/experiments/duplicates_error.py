@@ -9,7 +9,13 @@ import functools
 import math
 
 from attention_collapse.experiments.error_scenes import duplicate_scene
-from attention_collapse.experiments.error_study import StudyConfig, measure_errors, study_means
+from attention_collapse.experiments.error_study import (
+    STUDY_TOLERANCE,
+    TINY_STUDY,
+    StudyConfig,
+    measure_errors,
+    study_means,
+)
 from attention_collapse.experiments.experiment import Measurement, Report, silent
 
 REVISION = 1
@@ -45,19 +51,9 @@ class Config(StudyConfig):
         return math.log((frames - 1) / (self.distinct - 1))
 
 
-CANARY = Config(
-    frames=(3, 5),
-    treatments=("none", "bias"),
-    weights=("seed:0",),
-    trained_frames=(2,),
-    preset="tiny",
-    scene_seeds=(0,),
-    storage="float64",
-    mass_rows=8,
-    distinct=3,
-)
-# Float64 on another processor, through two layers; angles near zero are roots of rounding.
-CANARY_TOLERANCE = 1e-6
+CANARY = Config(**TINY_STUDY | {"frames": (3, 5), "distinct": 3})
+CANARY_TOLERANCE = STUDY_TOLERANCE
+canary_values = study_means
 
 
 def run(config: Config, *, device: str, report: Report = silent) -> Measurement:
@@ -67,11 +63,3 @@ def run(config: Config, *, device: str, report: Report = silent) -> Measurement:
     """
     film = functools.partial(duplicate_scene, distinct=config.distinct)
     return measure_errors(config, film, device=device, report=report)
-
-
-def canary_values(measurement: Measurement) -> dict[str, float]:
-    """The means that ``study_means`` takes.
-
-    Home section: *What fails*.
-    """
-    return study_means(measurement)

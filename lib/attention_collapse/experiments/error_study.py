@@ -49,6 +49,20 @@ that brings the points closest, ``first_`` the mean over the first eight frames.
 SLOPED = ("points", "aligned_points", "rotation", "centre")
 """Errors whose growth is measured."""
 
+TINY_STUDY = {
+    "treatments": ("none", "bias"),
+    "weights": ("seed:0",),
+    "trained_frames": (2,),
+    "preset": "tiny",
+    "scene_seeds": (0,),
+    "storage": "float64",
+    "mass_rows": 8,
+}
+"""Settings that the small run of every study starts from."""
+
+# Float64 on another processor, through two layers; angles near zero are roots of rounding.
+STUDY_TOLERANCE = 1e-6
+
 _AXES = ("weights", "scene", "treatment", "frame_count")
 
 

@@ -9,7 +9,13 @@ import functools
 import math
 
 from attention_collapse.experiments.error_scenes import walk_scene
-from attention_collapse.experiments.error_study import StudyConfig, measure_errors, study_means
+from attention_collapse.experiments.error_study import (
+    STUDY_TOLERANCE,
+    TINY_STUDY,
+    StudyConfig,
+    measure_errors,
+    study_means,
+)
 from attention_collapse.experiments.experiment import Measurement, Report, silent
 
 REVISION = 1
@@ -39,19 +45,9 @@ class Config(StudyConfig):
             )
 
 
-CANARY = Config(
-    frames=(2, 3),
-    treatments=("none", "bias"),
-    weights=("seed:0",),
-    trained_frames=(2,),
-    preset="tiny",
-    scene_seeds=(0,),
-    storage="float64",
-    mass_rows=8,
-    extent=2.5,
-)
-# Float64 on another processor, through two layers; angles near zero are roots of rounding.
-CANARY_TOLERANCE = 1e-6
+CANARY = Config(**TINY_STUDY | {"frames": (2, 3), "extent": 2.5})
+CANARY_TOLERANCE = STUDY_TOLERANCE
+canary_values = study_means
 
 
 def run(config: Config, *, device: str, report: Report = silent) -> Measurement:
@@ -61,11 +57,3 @@ def run(config: Config, *, device: str, report: Report = silent) -> Measurement:
     """
     film = functools.partial(walk_scene, extent=config.extent)
     return measure_errors(config, film, device=device, report=report)
-
-
-def canary_values(measurement: Measurement) -> dict[str, float]:
-    """The means that ``study_means`` takes.
-
-    Home section: *What fails*.
-    """
-    return study_means(measurement)

@@ -8,7 +8,13 @@ import dataclasses
 import functools
 
 from attention_collapse.experiments.error_scenes import foreign_scene
-from attention_collapse.experiments.error_study import StudyConfig, measure_errors, study_means
+from attention_collapse.experiments.error_study import (
+    STUDY_TOLERANCE,
+    TINY_STUDY,
+    StudyConfig,
+    measure_errors,
+    study_means,
+)
 from attention_collapse.experiments.experiment import Measurement, Report, silent
 
 REVISION = 1
@@ -41,19 +47,9 @@ class Config(StudyConfig):
             )
 
 
-CANARY = Config(
-    frames=(2, 3),
-    treatments=("none", "bias"),
-    weights=("seed:0",),
-    trained_frames=(2,),
-    preset="tiny",
-    scene_seeds=(0,),
-    storage="float64",
-    mass_rows=8,
-    related=2,
-)
-# Float64 on another processor, through two layers; angles near zero are roots of rounding.
-CANARY_TOLERANCE = 1e-6
+CANARY = Config(**TINY_STUDY | {"frames": (2, 3), "related": 2})
+CANARY_TOLERANCE = STUDY_TOLERANCE
+canary_values = study_means
 
 
 def run(config: Config, *, device: str, report: Report = silent) -> Measurement:
@@ -63,11 +59,3 @@ def run(config: Config, *, device: str, report: Report = silent) -> Measurement:
     """
     film = functools.partial(foreign_scene, related=config.related)
     return measure_errors(config, film, device=device, report=report)
-
-
-def canary_values(measurement: Measurement) -> dict[str, float]:
-    """The means that ``study_means`` takes.
-
-    Home section: *What fails*.
-    """
-    return study_means(measurement)

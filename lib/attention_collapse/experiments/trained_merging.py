@@ -8,7 +8,13 @@ keys that it leaves; ``match`` adds :math:`\\ln(1/f)` to the reference frame's k
 import dataclasses
 
 from attention_collapse.experiments.error_scenes import orbit_scene
-from attention_collapse.experiments.error_study import StudyConfig, measure_errors, study_means
+from attention_collapse.experiments.error_study import (
+    STUDY_TOLERANCE,
+    TINY_STUDY,
+    StudyConfig,
+    measure_errors,
+    study_means,
+)
 from attention_collapse.experiments.experiment import Measurement, Report, silent
 
 REVISION = 1
@@ -32,17 +38,14 @@ class Config(StudyConfig):
 
 
 CANARY = Config(
-    frames=(4, 5),
-    treatments=("none", "merge:0.3", "merge:0.3+sized", "merge:0.3+open", "match:0.3"),
-    weights=("seed:0",),
-    trained_frames=(2,),
-    preset="tiny",
-    scene_seeds=(0,),
-    storage="float64",
-    mass_rows=8,
+    **TINY_STUDY
+    | {
+        "frames": (4, 5),
+        "treatments": ("none", "merge:0.3", "merge:0.3+sized", "merge:0.3+open", "match:0.3"),
+    }
 )
-# Float64 on another processor, through two layers; angles near zero are roots of rounding.
-CANARY_TOLERANCE = 1e-6
+CANARY_TOLERANCE = STUDY_TOLERANCE
+canary_values = study_means
 
 
 def run(config: Config, *, device: str, report: Report = silent) -> Measurement:
@@ -51,11 +54,3 @@ def run(config: Config, *, device: str, report: Report = silent) -> Measurement:
     Home section: *What fails*.
     """
     return measure_errors(config, orbit_scene, device=device, report=report)
-
-
-def canary_values(measurement: Measurement) -> dict[str, float]:
-    """The means that ``study_means`` takes.
-
-    Home section: *What fails*.
-    """
-    return study_means(measurement)

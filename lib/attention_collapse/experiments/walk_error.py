@@ -7,7 +7,13 @@ Chained chunks are the classical remedy, with its own drift.
 import dataclasses
 
 from attention_collapse.experiments.error_scenes import walk_scene
-from attention_collapse.experiments.error_study import StudyConfig, measure_errors, study_means
+from attention_collapse.experiments.error_study import (
+    STUDY_TOLERANCE,
+    TINY_STUDY,
+    StudyConfig,
+    measure_errors,
+    study_means,
+)
 from attention_collapse.experiments.experiment import Measurement, Report, silent
 
 REVISION = 1
@@ -24,18 +30,9 @@ class Config(StudyConfig):
     treatments: tuple[str, ...] = ("none", "bias", "chained:8:4")
 
 
-CANARY = Config(
-    frames=(3, 4),
-    treatments=("none", "chained:3:2"),
-    weights=("seed:0",),
-    trained_frames=(2,),
-    preset="tiny",
-    scene_seeds=(0,),
-    storage="float64",
-    mass_rows=8,
-)
-# Float64 on another processor, through two layers; angles near zero are roots of rounding.
-CANARY_TOLERANCE = 1e-6
+CANARY = Config(**TINY_STUDY | {"frames": (3, 4), "treatments": ("none", "chained:3:2")})
+CANARY_TOLERANCE = STUDY_TOLERANCE
+canary_values = study_means
 
 
 def run(config: Config, *, device: str, report: Report = silent) -> Measurement:
@@ -44,11 +41,3 @@ def run(config: Config, *, device: str, report: Report = silent) -> Measurement:
     Home section: *What fails*.
     """
     return measure_errors(config, walk_scene, device=device, report=report)
-
-
-def canary_values(measurement: Measurement) -> dict[str, float]:
-    """The means that ``study_means`` takes.
-
-    Home section: *What fails*.
-    """
-    return study_means(measurement)
