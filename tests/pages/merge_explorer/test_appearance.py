@@ -1,6 +1,12 @@
 """How the explorer looks: narrow and wide, light and dark, steady."""
 
+from pathlib import Path
+
+import pydata_sphinx_theme
 import pytest
+
+THEME = Path(pydata_sphinx_theme.__file__).parent / "theme/pydata_sphinx_theme/static/styles"
+BOOK = Path(__file__).parents[3] / "book/static/book.css"
 
 
 @pytest.mark.parametrize("width", [390, 720])
@@ -60,3 +66,32 @@ def test_colours_follow_the_theme_and_else_the_reader(open_explorer):
     assert all(light[part] != dark[part] for part in light)
     explorer.page.evaluate("delete document.documentElement.dataset.theme")
     assert colours(explorer) == light
+
+
+def test_the_theme_leaves_the_frames_as_they_are_on_dark_pages(open_explorer):
+    page = open_explorer(theme="dark").page
+    page.evaluate(
+        """() => {
+          const widget = document.querySelector(".book-widget");
+          const cell = document.createElement("div");
+          document.documentElement.dataset.theme = "dark";
+          document.body.classList.add("bd-content");
+          cell.className = "cell_output";
+          widget.replaceWith(cell);
+          cell.append(widget);
+        }"""
+    )
+
+    def drawn():
+        return page.evaluate(
+            """() => {
+              const frame = document.querySelector(".merge-explorer-frame img");
+              const { padding, filter } = getComputedStyle(frame);
+              return [padding, filter];
+            }"""
+        )
+
+    page.add_style_tag(path=THEME / "pydata-sphinx-theme.css")
+    assert drawn() != ["0px", "none"]
+    page.add_style_tag(path=BOOK)
+    assert drawn() == ["0px", "none"]
