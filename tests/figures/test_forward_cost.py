@@ -42,3 +42,20 @@ def test_runs_are_joined_by_design_in_whatever_row_it_is():
     # Row 1, stage 1 of the first run; row 0, stage 1 of the second.
     assert lines["two"]["seconds"].tolist() == [6.0, 7.0, 101.0]
     assert by_design([second], stage=0)["two"]["seconds"].tolist() == [100.0]
+
+
+def test_labels_of_frames_do_not_touch_over_three_decades():
+    frames = np.array([2, 8, 32, 100, 200, 500, 1000])
+    quantities = ("seconds", "peak_bytes", "share_of_ceiling")
+    figure = draw_forward_cost(
+        {"one": {"frames": frames} | dict.fromkeys(quantities, frames / 1000)}
+    )
+    figure.canvas.draw()
+    for axes in figure.axes:
+        low, high = axes.get_xlim()
+        shown = [
+            label for label in axes.get_xticklabels() if low <= label.get_position()[0] <= high
+        ]
+        boxes = [label.get_window_extent() for label in shown]
+        assert len(boxes) == 3
+        assert all(left.x1 < right.x0 for left, right in zip(boxes[:-1], boxes[1:], strict=True))

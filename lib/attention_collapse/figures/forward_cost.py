@@ -74,7 +74,7 @@ def draw_forward_cost(runs: Mapping[str, Arrays]) -> Figure:
         axes.set_yscale("linear" if quantity == "share_of_ceiling" else "log")
         axes.set_xlabel("frames")
         axes.set_ylabel(_LABELS[quantity])
-        style.label_logarithm(axes.xaxis)
+        style.label_logarithm(axes.xaxis, narrow=True)
         if axes.get_yscale() == "log":
             style.label_logarithm(axes.yaxis)
     panels["share_of_ceiling"].set_ylim(0, 1)

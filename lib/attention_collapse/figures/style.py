@@ -99,15 +99,16 @@ def sequence(count: int) -> list[tuple[float, float, float, float]]:
     return [SEQUENTIAL(index / max(count - 1, 1)) for index in range(count)]
 
 
-def label_logarithm(axis: Axis) -> None:
+def label_logarithm(axis: Axis, *, narrow: bool = False) -> None:
     """Mark a logarithmic axis in plain numbers: at 1, 2 and 5 times the powers of ten.
 
-    Over more than four decades, as they are when this is called, at powers of ten alone.
+    Over more than four decades, as they are when this is called, and along an axis that is narrow,
+    at powers of ten alone.
 
     Home section: *The phenomenon*.
     """
     low, high = sorted(axis.get_view_interval())
-    wide = 0 < low * 10**_FINE_DECADES < high
+    wide = narrow or 0 < low * 10**_FINE_DECADES < high
     axis.set_major_locator(LogLocator(subs=(1,) if wide else (1, 2, 5)))
     axis.set_major_formatter("{x:g}")
     axis.set_minor_locator(NullLocator())

@@ -142,9 +142,9 @@ class Block(nn.Module):
                 those of all tokens.
             token_chunk: Tokens at a time that pass through the norms, the linear maps and the MLP;
                 a multiple of the rotary table's tokens. It bounds the memory, and the result is
-                the same up to rounding. An observer is shown the whole tensors of the same work:
-                looking changes no bit. With a reducer only the MLP is cut, and nothing where
-                gradients are kept. ``None`` takes all tokens at once.
+                the same up to rounding. An observer is shown whole tensors of the same work, which
+                changes no bit unless blocks are compiled. With a reducer only the MLP is cut, and
+                nothing where gradients are kept. ``None`` takes all tokens at once.
             query_chunk: Queries at a time in the softmax without a reducer; ``None`` takes all.
 
         Raises:

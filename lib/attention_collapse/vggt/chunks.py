@@ -10,9 +10,8 @@ from torch import Tensor, nn
 
 Results = TypeVar("Results", Tensor, tuple[Tensor, ...])
 
-
 FRAME_CHUNK = 32
-"""Frames at a time by default: they fill a large GPU, and few fit on a small one much longer."""
+"""Frames at a time by default: enough to fill a large GPU, few enough for a small one."""
 
 
 def check_query_chunk(query_chunk: int | None) -> None:

@@ -18,8 +18,8 @@ def compile_blocks(network: nn.Module, *, backend: str = "inductor") -> None:
     The kernel of the softmax stays the one that torch chooses. Blocks of one form share their
     graphs, for any number of frames; the first passes wait for the compiler. The limit of this
     process on the graphs of one function is raised to 24, if it is lower. Results are the same up
-    to rounding. An observer and a reducer look between the parts: with one of them a block runs
-    as it did before.
+    to rounding. An observer looks between the parts, and what follows the softmax then runs as
+    it did before; under a reducer the whole block does.
 
     Args:
         network: Anything that holds blocks, such as an aggregator.
