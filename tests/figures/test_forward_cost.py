@@ -1,3 +1,5 @@
+import itertools
+
 import numpy as np
 
 from attention_collapse.figures.forward_cost import by_design, draw_forward_cost
@@ -58,4 +60,4 @@ def test_labels_of_frames_do_not_touch_over_three_decades():
         ]
         boxes = [label.get_window_extent() for label in shown]
         assert len(boxes) == 3
-        assert all(left.x1 < right.x0 for left, right in zip(boxes[:-1], boxes[1:], strict=True))
+        assert all(left.x1 < right.x0 for left, right in itertools.pairwise(boxes))
