@@ -17,7 +17,7 @@ The aggregator, from the smallest part up:
 - ``attention``: self-attention; ``observation``: the points where a caller can look inside;
   ``reduction``: attention over fewer tokens; ``reference_bias``: scores changed for many frames,
   and ``foreign_bias`` the same in another's network.
-- ``block``: attention and MLP on a residual stream.
+- ``block``: attention and MLP on a residual stream; ``mlp``: what acts on each token by itself.
 - ``patch_embedding`` and ``patch_encoder``: pixels to patch tokens.
 - ``config``: the sizes, checked.
 - ``aggregator``: frame and global blocks in turn; ``residual_streams``: what it keeps.
@@ -37,7 +37,7 @@ the caller's choice, as with ``torch.inference_mode``.
 
 from attention_collapse.vggt.aggregator import Aggregator, AggregatorOutput
 from attention_collapse.vggt.attention import Attention
-from attention_collapse.vggt.block import MLP, Block, LayerScale
+from attention_collapse.vggt.block import Block, LayerScale
 from attention_collapse.vggt.camera_head import CameraHead, CameraHeadConfig
 from attention_collapse.vggt.checkpoint import load_checkpoint
 from attention_collapse.vggt.checkpoint_file import CheckpointError
@@ -54,6 +54,7 @@ from attention_collapse.vggt.linear_head import (
     LinearHeadConfig,
 )
 from attention_collapse.vggt.mini import mini
+from attention_collapse.vggt.mlp import MLP
 from attention_collapse.vggt.model import VGGT
 from attention_collapse.vggt.model_config import MINI, TINY, VGGT_1B, VGGTConfig
 from attention_collapse.vggt.observation import Observe, Watch

@@ -8,9 +8,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from attention_collapse.vggt.attention import NORM_EPSILON, head_dimension
-from attention_collapse.vggt.block import Block, check_layer_scale, hidden_width
+from attention_collapse.vggt.block import Block, check_layer_scale
 from attention_collapse.vggt.full_precision import full_precision, require_full_precision
 from attention_collapse.vggt.initialisation import linear
+from attention_collapse.vggt.mlp import hidden_width
 from attention_collapse.vggt.validation import require_minimum
 
 POSE_ENCODING = 9

@@ -4,7 +4,8 @@ import math
 from dataclasses import dataclass
 
 from attention_collapse.vggt.attention import head_dimension
-from attention_collapse.vggt.block import check_layer_scale, hidden_width
+from attention_collapse.vggt.block import check_layer_scale
+from attention_collapse.vggt.mlp import hidden_width
 from attention_collapse.vggt.patch_encoder import PatchEncoderConfig
 from attention_collapse.vggt.rope import check_rotary
 from attention_collapse.vggt.validation import require_minimum

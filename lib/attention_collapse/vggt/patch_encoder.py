@@ -9,8 +9,9 @@ from jaxtyping import Float, Float64
 from torch import Tensor, nn
 
 from attention_collapse.vggt.attention import head_dimension
-from attention_collapse.vggt.block import Block, check_layer_scale, hidden_width
+from attention_collapse.vggt.block import Block, check_layer_scale
 from attention_collapse.vggt.full_precision import full_precision
+from attention_collapse.vggt.mlp import hidden_width
 from attention_collapse.vggt.patch_embedding import PatchEmbedding
 from attention_collapse.vggt.validation import require_minimum
 
