@@ -12,7 +12,9 @@ from attention_collapse.experiments.head_closures import (
     score_groups,
     spherical_prediction,
 )
+from attention_collapse.experiments.trained_network import trained_layout
 from attention_collapse.measure import attention_maps, spectrum
+from attention_collapse.vggt import TINY, Aggregator
 from tolerances import COARSE_GRAINED, NUMPY_NETWORK, SAMPLED_SPHERE, STREAMED_NETWORK
 
 SMALL = closure_ladder.CANARY
@@ -130,8 +132,16 @@ def test_every_array_has_axes_of_its_shape(measurement):
         ({"atoms": 3}, "atoms must be from 2 to the fewest frames"),
         ({"atoms": 1}, "atoms must be from 2 to the fewest frames"),
         ({"group_share": 1.0}, "group_share between 0 and 1"),
+        ({"preset": "mini_scalable"}, "do not depend on the number of tokens"),
     ],
 )
 def test_bad_settings_are_refused(settings, message):
     with pytest.raises(ValueError, match=message):
         dataclasses.replace(SMALL, **settings)
+
+
+def test_scores_that_grow_with_the_tokens_are_refused():
+    sizes = dataclasses.replace(TINY.aggregator, scalable_softmax=0.17)
+    network = Aggregator(sizes, generator=torch.Generator().manual_seed(0))
+    with pytest.raises(ValueError, match="got a network with scalable_softmax 0.17: use the"):
+        closure_ladder.as_arrays(network, trained_layout("tiny", 2))

@@ -5,6 +5,7 @@ import dataclasses
 import pytest
 
 from attention_collapse.training import PRESETS
+from attention_collapse.training.config import DEFAULT_STEPS
 
 
 @pytest.mark.parametrize(
@@ -27,3 +28,13 @@ from attention_collapse.training import PRESETS
 def test_bad_settings_are_refused(changes: dict, message: str):
     with pytest.raises(ValueError, match=message):
         dataclasses.replace(PRESETS["tiny"], **changes)
+
+
+def test_variants_of_mini_differ_in_one_setting():
+    mini = PRESETS["mini"]
+    wide = dataclasses.replace(PRESETS["mini_wide"], frame_counts=mini.frame_counts)
+    scalable = dataclasses.replace(PRESETS["mini_scalable"], network=mini.network)
+    assert wide == scalable == mini
+    assert max(PRESETS["mini_wide"].frame_counts) == 24
+    assert PRESETS["mini_scalable"].network.aggregator.scalable_softmax
+    assert DEFAULT_STEPS["mini_wide"] == DEFAULT_STEPS["mini_scalable"] == DEFAULT_STEPS["mini"]

@@ -28,6 +28,7 @@ from attention_collapse.experiments.layer_steps import LayerSteps
 from attention_collapse.experiments.scene_passage import scene_passage
 from attention_collapse.experiments.scratch import open_store
 from attention_collapse.experiments.trained_network import (
+    SIZES,
     numerics,
     trained_layout,
     weights_facts,
@@ -39,7 +40,7 @@ from attention_collapse.measure.observe import Spectra
 from attention_collapse.theory import propagate
 from attention_collapse.theory.reference_dilution import diluted_deficit
 from attention_collapse.tokens import TokenLayout
-from attention_collapse.vggt import VGGT, Aggregator
+from attention_collapse.vggt import VGGT, Aggregator, AggregatorConfig
 
 REVISION = 1
 
@@ -69,7 +70,8 @@ class Config(ProfileConfig):
         mixture_tokens: most tokens of which mixtures are made.
 
     Raises:
-        ValueError: if a number is out of range, or as in ``ProfileConfig``.
+        ValueError: if a number is out of range, the scores of the preset grow with the number of
+            tokens, or as in ``ProfileConfig``.
 
     Home section: *Predicting the profile*.
     """
@@ -81,6 +83,7 @@ class Config(ProfileConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        _check_scores(SIZES[self.preset].aggregator)
         if sorted(set(self.frames)) != list(self.frames):
             raise ValueError(f"frames must ascend, got {self.frames}: few frames predict many")
         if not 2 <= self.atoms <= self.frames[0] or not 0 < self.group_share < 1:
@@ -143,8 +146,12 @@ def run(
 def as_arrays(network: Aggregator, layout: TokenLayout) -> propagate.Network:
     """The weights of an aggregator in numpy, float64.
 
+    Raises:
+        ValueError: if its scores grow with the number of tokens.
+
     Home section: *Predicting the profile*.
     """
+    _check_scores(network.config)
     rotary = network.rotary(layout)
     blocks = (
         [
@@ -155,6 +162,14 @@ def as_arrays(network: Aggregator, layout: TokenLayout) -> propagate.Network:
     )
     angles = (table.double().cpu().numpy() for table in (rotary.cos, rotary.sin))
     return propagate.Network(*blocks, network.config.heads, *angles)
+
+
+def _check_scores(sizes: AggregatorConfig) -> None:
+    if sizes.scalable_softmax is not None:
+        raise ValueError(
+            "propagation has scores that do not depend on the number of tokens, got a network with "
+            f"scalable_softmax {sizes.scalable_softmax}: use the preset mini"
+        )
 
 
 def canary_values(measurement: Measurement) -> dict[str, float]:

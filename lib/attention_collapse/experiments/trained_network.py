@@ -7,10 +7,17 @@ import torch
 
 from attention_collapse.experiments.layer_steps import check_storage
 from attention_collapse.tokens import TokenLayout
-from attention_collapse.vggt import MINI, TINY, VGGT, VGGTConfig, cast_linear_weights
+from attention_collapse.vggt import (
+    MINI,
+    MINI_SCALABLE,
+    TINY,
+    VGGT,
+    VGGTConfig,
+    cast_linear_weights,
+)
 from attention_collapse.vggt.mini import MINI_WEIGHTS
 
-SIZES = {"mini": MINI, "tiny": TINY}
+SIZES = {"mini": MINI, "mini_wide": MINI, "mini_scalable": MINI_SCALABLE, "tiny": TINY}
 """Sizes of a network by the name of the preset that trains it."""
 
 PACKAGED, SEED = "packaged", "seed:"

@@ -1,6 +1,6 @@
 """Training a small VGGT on rendered scenes.
 
-- ``config``: the settings, and the presets ``mini`` and ``tiny``.
+- ``config``: the settings, and the presets: ``mini``, two variants of it, and ``tiny``.
 - ``batches``: rendered scenes for each step; ``targets``: what a network should say about them.
 - ``losses``: the loss, and errors in plain units.
 - ``gradients``: those of a batch; ``muon`` and ``optimisation``: one step of the weights.

@@ -1,8 +1,8 @@
-"""Settings of a training run, and the two presets."""
+"""Settings of a training run, and the presets."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
-from attention_collapse.vggt import MINI, TINY, VGGTConfig
+from attention_collapse.vggt import MINI, MINI_SCALABLE, TINY, VGGTConfig
 
 
 @dataclass(frozen=True)
@@ -105,8 +105,12 @@ class TrainingConfig:
             )
 
 
+_MINI = TrainingConfig()
+
 PRESETS = {
-    "mini": TrainingConfig(),
+    "mini": _MINI,
+    "mini_wide": replace(_MINI, frame_counts=(2, 3, 4, 6, 8, 12, 16, 24)),
+    "mini_scalable": replace(_MINI, network=MINI_SCALABLE),
     "tiny": TrainingConfig(
         network=TINY,
         image_size=(28, 28),
@@ -121,7 +125,11 @@ PRESETS = {
         checkpoint_every=50,
     ),
 }
-"""Presets by name."""
+"""Presets by name.
 
-DEFAULT_STEPS = {"mini": 22_000, "tiny": 320}
+``mini_wide`` sees scenes of up to 24 frames, ``mini_scalable`` has scores that grow with the number
+of tokens, and both are ``mini`` in all else; ``tiny`` is for a laptop.
+"""
+
+DEFAULT_STEPS = dict.fromkeys(PRESETS, 22_000) | {"tiny": 320}
 """Steps of a run of each preset, unless told otherwise."""

@@ -14,9 +14,10 @@ The aggregator, from the smallest part up:
 
 - ``initialisation``: layers with weights drawn from an explicit generator.
 - ``rope``: rotary positions in two dimensions.
-- ``attention``: self-attention; ``observation``: the points where a caller can look inside;
-  ``reduction``: attention over fewer tokens; ``reference_bias``: scores changed for many frames,
-  and ``foreign_bias`` the same in another's network.
+- ``attention``: self-attention; ``scalable_softmax``: with scores that grow with the tokens;
+  ``observation``: the points where a caller can look inside; ``reduction``: attention over fewer
+  tokens; ``reference_bias``: scores changed for many frames, and ``foreign_bias`` the same in
+  another's network.
 - ``block``: attention and MLP on a residual stream; ``mlp``: what acts on each token by itself.
 - ``patch_embedding`` and ``patch_encoder``: pixels to patch tokens.
 - ``config``: the sizes, checked.
@@ -56,7 +57,7 @@ from attention_collapse.vggt.linear_head import (
 from attention_collapse.vggt.mini import mini
 from attention_collapse.vggt.mlp import MLP
 from attention_collapse.vggt.model import VGGT
-from attention_collapse.vggt.model_config import MINI, TINY, VGGT_1B, VGGTConfig
+from attention_collapse.vggt.model_config import MINI, MINI_SCALABLE, TINY, VGGT_1B, VGGTConfig
 from attention_collapse.vggt.observation import Observe, Watch
 from attention_collapse.vggt.patch_embedding import PatchEmbedding
 from attention_collapse.vggt.patch_encoder import PatchEncoder, PatchEncoderConfig
@@ -66,10 +67,12 @@ from attention_collapse.vggt.reconstruction import Reconstruction
 from attention_collapse.vggt.reduction import Heads, Reducer, Reduction
 from attention_collapse.vggt.reference_bias import AdjustedScores, length_scale, reference_bias
 from attention_collapse.vggt.rope import RotaryTable, rotary_table, rotate
+from attention_collapse.vggt.scalable_softmax import ScalableSoftmax
 from attention_collapse.vggt.unprojection import Points, unproject
 
 __all__ = [
     "MINI",
+    "MINI_SCALABLE",
     "MLP",
     "TINY",
     "VGGT",
@@ -103,6 +106,7 @@ __all__ = [
     "Reducer",
     "Reduction",
     "RotaryTable",
+    "ScalableSoftmax",
     "VGGTConfig",
     "Watch",
     "biased_reference",

@@ -91,7 +91,7 @@ class Aggregator(nn.Module):
         self.register_buffer("pixel_std", per_channel(PIXEL_STD), persistent=False)
         self.patch_embed = _patch_embedding(config, generator)
         self.frame_blocks = _blocks(config, generator)
-        self.global_blocks = _blocks(config, generator)
+        self.global_blocks = _blocks(config, generator, scalable_softmax=config.scalable_softmax)
         self.camera_token = _special_tokens(1, config, generator)
         self.register_token = _special_tokens(config.registers, config, generator)
         self._tables: dict[tuple, RotaryTable] = {}
@@ -126,9 +126,8 @@ class Aggregator(nn.Module):
             reducer: Decides in every global block which tokens attention runs on.
             frame_chunk: Frames at a time, at most, that pass through the norms, the linear maps
                 and the MLPs; ``None`` takes all at once. It bounds the memory, and the result is
-                the same up to rounding. Nothing is cut where gradients are kept, which hold it all
-                anyway. Observed frame blocks take all frames at once, and reduced global blocks
-                but for their MLP.
+                the same up to rounding. Nothing is cut where gradients are kept. Observed frame
+                blocks take all frames at once, and reduced global blocks but for their MLP.
             query_chunk: Queries at a time in the softmax of a global block that is not reduced.
                 The fused kernels do not need it; where there is none, it bounds the scores that
                 are held.
@@ -276,7 +275,9 @@ def _patch_embedding(
     return PatchEmbedding(config.width, patch_size=config.patch_size, generator=generator)
 
 
-def _blocks(config: AggregatorConfig, generator: torch.Generator) -> nn.ModuleList:
+def _blocks(
+    config: AggregatorConfig, generator: torch.Generator, **own: float | None
+) -> nn.ModuleList:
     return nn.ModuleList(
         Block(
             config.width,
@@ -285,6 +286,7 @@ def _blocks(config: AggregatorConfig, generator: torch.Generator) -> nn.ModuleLi
             layer_scale=config.layer_scale,
             qk_norm=config.qk_norm,
             generator=generator,
+            **own,
         )
         for _ in range(config.depth)
     )

@@ -13,6 +13,7 @@ from attention_collapse.vggt.key_bias import with_key_bias
 from attention_collapse.vggt.observation import Observe, asks_for, attention_weights
 from attention_collapse.vggt.reduction import Attend, Heads, Reduce, restored, show
 from attention_collapse.vggt.rope import RotaryTable, rotate
+from attention_collapse.vggt.scalable_softmax import ScalableSoftmax
 
 NORM_EPSILON = 1e-5
 """Added to the variance in every LayerNorm of the aggregator."""
@@ -48,7 +49,8 @@ class Attention(nn.Module):
     The linear maps and the softmax compute in the type of the linear weights, the norms and the
     rotation in the type of the norms' weights.
 
-    State names are VGGT's: ``qkv``, ``q_norm``, ``k_norm``, ``proj``.
+    State names are VGGT's: ``qkv``, ``q_norm``, ``k_norm``, ``proj``; and ``softmax.factor``, where
+    scores grow with the number of tokens, which VGGT's do not.
 
     Args:
         width: Channels of a token.
@@ -56,10 +58,11 @@ class Attention(nn.Module):
         qk_norm: Normalise query and key.
         qkv_bias: Give the first linear map a bias.
         proj_bias: Give the last linear map a bias.
+        scalable_softmax: First value of the factors of a ``ScalableSoftmax``; ``None`` for none.
         generator: Source of the weights.
 
     Raises:
-        ValueError: ``width`` is not a positive multiple of ``heads``.
+        ValueError: ``width`` is not a positive multiple of ``heads``, or a factor is not positive.
 
     Source: Vaswani et al. (arXiv 1706.03762), section 3.2; normalised query and key as in VGGT
     (arXiv 2503.11651). Home section: *The phenomenon*.
@@ -73,6 +76,7 @@ class Attention(nn.Module):
         qk_norm: bool = True,
         qkv_bias: bool = True,
         proj_bias: bool = True,
+        scalable_softmax: float | None = None,
         generator: torch.Generator,
     ) -> None:
         super().__init__()
@@ -82,6 +86,8 @@ class Attention(nn.Module):
         self.q_norm = nn.LayerNorm(dim, eps=NORM_EPSILON) if qk_norm else nn.Identity()
         self.k_norm = nn.LayerNorm(dim, eps=NORM_EPSILON) if qk_norm else nn.Identity()
         self.proj = linear(width, width, bias=proj_bias, generator=generator)
+        none = scalable_softmax is None
+        self.softmax = nn.Identity() if none else ScalableSoftmax(heads, scalable_softmax)
 
     def forward(
         self,
@@ -107,7 +113,7 @@ class Attention(nn.Module):
         Raises:
             ValueError: The reduction does not lead back to all tokens.
         """
-        heads = self.heads_of(x, rotary=rotary)
+        heads = self.scaled(self.heads_of(x, rotary=rotary))
         show(heads, observe)
         if reduce is None:
             output = self.proj(self.mix(heads, observe=observe))
@@ -127,7 +133,7 @@ class Attention(nn.Module):
         rotary: RotaryTable | None = None,
         out: Heads | None = None,
     ) -> Heads:
-        """Query, key and value of every token, as they enter the softmax; as in ``forward``.
+        """Query, key and value of every token, but for the last factor of ``scaled``.
 
         Args:
             x: As in ``forward``.
@@ -143,6 +149,10 @@ class Attention(nn.Module):
         for whole, tensor in zip(out, placed, strict=True):
             whole.copy_(tensor)
         return out
+
+    def scaled(self, heads: Heads) -> Heads:
+        """The heads of all tokens as they enter the softmax, which may scale with their number."""
+        return heads._replace(query=self.softmax(heads.query))
 
     def empty_heads(self, x: Float[Tensor, "batch token width"]) -> Heads:
         """Room for query, key and value of every token, for ``heads_of`` to fill.

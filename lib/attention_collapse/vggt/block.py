@@ -61,12 +61,15 @@ class Block(nn.Module):
         qk_norm: Normalise query and key.
         qkv_bias: Give the map to query, key and value a bias.
         proj_bias: Give the map that joins the heads a bias.
+        scalable_softmax: First value of the factors that make scores grow with the number of
+            tokens; ``None`` leaves them out.
         norm_epsilon: Added to the variance in both LayerNorms of the block.
         generator: Source of the weights.
 
     Raises:
         ValueError: ``width`` is not a positive multiple of ``heads``, the MLP has no channel or no
-            finite number of them, or ``layer_scale`` is not finite.
+            finite number of them, ``layer_scale`` is not finite or ``scalable_softmax`` not
+            positive.
 
     Source: pre-norm block as in VGGT (arXiv 2503.11651). Home section: *The phenomenon*.
     """
@@ -81,6 +84,7 @@ class Block(nn.Module):
         qk_norm: bool = True,
         qkv_bias: bool = True,
         proj_bias: bool = True,
+        scalable_softmax: float | None = None,
         norm_epsilon: float = NORM_EPSILON,
         generator: torch.Generator,
     ) -> None:
@@ -93,6 +97,7 @@ class Block(nn.Module):
             qk_norm=qk_norm,
             qkv_bias=qkv_bias,
             proj_bias=proj_bias,
+            scalable_softmax=scalable_softmax,
             generator=generator,
         )
         self.ls1 = nn.Identity() if layer_scale is None else LayerScale(width, layer_scale)
@@ -162,7 +167,7 @@ class Block(nn.Module):
         rotary: RotaryTable | None,
         out: Heads | None = None,
     ) -> Heads:
-        """Query, key and value of every token: what comes before the softmax."""
+        """Query, key and value of every token: what comes before the softmax and its scale."""
         return self.attn.heads_of(self.norm1(x), rotary=rotary, out=out)
 
     def advance(
@@ -182,7 +187,8 @@ class Block(nn.Module):
         query_chunk: int | None = None,
         out: Float[Tensor, "batch token width"] | None = None,
     ) -> Float[Tensor, "batch token width"]:
-        mixed = self.attn.mix(self.prepare(x, rotary), query_chunk=query_chunk)
+        heads = self.attn.scaled(self.prepare(x, rotary))
+        mixed = self.attn.mix(heads, query_chunk=query_chunk)
         return self.advance(x, mixed, out)
 
     def _by_tokens(
@@ -195,7 +201,7 @@ class Block(nn.Module):
     ) -> Float[Tensor, "batch token width"]:
         whole = has_gradients(self, x) or token_chunk is None or token_chunk >= x.shape[1]
         chunk = None if whole else token_chunk
-        heads = self._heads(x, rotary, chunk)
+        heads = self.attn.scaled(self._heads(x, rotary, chunk))
         show(heads, watch)
         mixed = self.attn.mix(heads, observe=watch, query_chunk=query_chunk)
         del heads

@@ -8,6 +8,7 @@ from attention_collapse.vggt.block import check_layer_scale
 from attention_collapse.vggt.mlp import hidden_width
 from attention_collapse.vggt.patch_encoder import PatchEncoderConfig
 from attention_collapse.vggt.rope import check_rotary
+from attention_collapse.vggt.scalable_softmax import check_softmax_factor
 from attention_collapse.vggt.validation import require_minimum
 
 
@@ -27,6 +28,9 @@ class AggregatorConfig:
         special_token_std: Standard deviation of the first camera and register tokens: by default
             close to zero, yet not equal to each other.
         qk_norm: Normalise query and key.
+        scalable_softmax: First value of the factors of global blocks that make scores grow with
+            the logarithm of the tokens, see ``ScalableSoftmax``; ``None``, as in VGGT, leaves them
+            out.
         order: Which kind of attention comes first in a group: ``"frame"`` or ``"global"``.
         group_size: Blocks of one kind that run before the other kind takes over.
         patch_encoder: Sizes of the transformer that turns patches into tokens, as VGGT-1B has it;
@@ -49,6 +53,7 @@ class AggregatorConfig:
     layer_scale: float | None = 0.01
     special_token_std: float = 1e-6
     qk_norm: bool = True
+    scalable_softmax: float | None = None
     order: tuple = ("frame", "global")
     group_size: int = 1
     patch_encoder: PatchEncoderConfig | None = None
@@ -61,6 +66,8 @@ class AggregatorConfig:
             check_rotary(dim, self.rotary_base)
         if self.layer_scale is not None:
             check_layer_scale(self.layer_scale)
+        if self.scalable_softmax is not None:
+            check_softmax_factor(self.scalable_softmax)
         if not 0 <= self.special_token_std < math.inf:
             raise ValueError(
                 "special_token_std must be finite and not negative, got "

@@ -1,6 +1,6 @@
 """Sizes of the whole network, and the networks of the book."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from attention_collapse.vggt.camera_head import CameraHeadConfig
 from attention_collapse.vggt.config import AggregatorConfig
@@ -120,6 +120,10 @@ MINI = VGGTConfig(
 Two blocks inside each image stand for the 24 of VGGT's patch encoder, six layers for its 24, and
 linear heads for its dense ones. Special tokens start as large as other tokens, so that the
 reference frame is told apart from the first step on.
+"""
+
+MINI_SCALABLE = replace(MINI, aggregator=replace(MINI.aggregator, scalable_softmax=0.17))
+"""``MINI`` with scores that grow with the tokens, at first those of 350 tokens, 5 frames, as in it.
 """
 
 TINY = VGGTConfig(
