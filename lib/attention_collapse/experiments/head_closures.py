@@ -2,6 +2,7 @@
 
 import math
 import warnings
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -67,6 +68,31 @@ def mixture_prediction(
     """
     labels = score_groups(query, key, groups=groups, seed=seed)
     return spectrum.key_mixture_profile(query, key, labels)
+
+
+def mixture_weights(
+    query: Float[np.ndarray, "token dim"],
+    key: Float[np.ndarray, "token dim"],
+    rows: Sequence[int],
+    *,
+    groups: int,
+    seed: int = 0,
+) -> Float[np.ndarray, "query token"]:
+    """Rows of attention that the mixture of groups of keys gives, even inside every group.
+
+    Args:
+        query: Queries after norm and rotation, of which all decide on the groups.
+        key: Keys.
+        rows: Which queries are asked.
+        groups: Most groups there are.
+        seed: Of the first centres.
+
+    Home section: *Predicting the profile*.
+    """
+    labels = score_groups(query, key, groups=groups, seed=seed)
+    shares = spectrum.key_mixture_shares(query[list(rows)], key, labels)
+    _, places, sizes = np.unique(labels, return_inverse=True, return_counts=True)
+    return (shares / sizes)[:, places]
 
 
 def score_groups(

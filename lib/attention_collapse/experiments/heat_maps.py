@@ -1,8 +1,9 @@
 """Attention maps of chosen queries in a trained network, quantised for the page.
 
 For every number of frames, layer and head: the rows of some queries over the first frames of a
-scene, the same images whatever the number of frames, and their mass on each. The levels are square
-roots of weights over the largest of the row, so that small weights stay visible.
+scene, the same images whatever the number of frames, and their mass on each; beside them what the
+mixture of groups of keys makes of the same rows. The levels are square roots of weights over the
+largest of the row, so that small weights stay visible.
 """
 
 import dataclasses
@@ -16,6 +17,7 @@ from torch import Tensor
 
 from attention_collapse import scenes
 from attention_collapse.experiments.experiment import Measurement, Report, silent
+from attention_collapse.experiments.head_closures import mixture_weights
 from attention_collapse.experiments.layer_passage import LayerPassage, advance_all
 from attention_collapse.experiments.layer_steps import LayerSteps
 from attention_collapse.experiments.scene_passage import scene_passage
@@ -41,10 +43,13 @@ SCENES = {"orbit": scenes.orbit, "walk": scenes.walk}
 LEVELS = 255
 """The level of the largest weight of a row among the shown frames."""
 
+_KINDS = ("", "predicted_")
 _MAP = ("frame_count", "layer", "head", "query")
 AXES = {
     "maps": (*_MAP, "shown_frame", "slot"),
     "largest": _MAP,
+    "predicted_maps": (*_MAP, "shown_frame", "slot"),
+    "predicted_largest": _MAP,
     "frame_mass": (*_MAP, "shown_frame"),
     "row_entropy": _MAP,
     "images": ("shown_frame", "pixel_row", "pixel_column", "colour"),
@@ -66,16 +71,17 @@ HEAD_STATISTICS = (
 
 @dataclasses.dataclass(frozen=True)
 class Config(ProfileConfig):
-    """Settings of the experiment: those of ``ProfileConfig``, of one scene, and three more.
+    """Settings of the experiment: those of ``ProfileConfig``, of one scene, and four more.
 
     Attributes:
         scene: ``orbit`` or ``walk``.
         shown: how many of the first frames the maps show.
         queries: pairs of a frame and a slot in it, as ``TokenLayout`` counts them.
+        groups: of keys in the mixture of a head, at any number of frames.
 
     Raises:
         ValueError: if there are several scenes, the scene is another, a query or a shown frame is
-            not among the frames, or as in ``ProfileConfig``.
+            not among the frames, there are more groups than tokens, or as in ``ProfileConfig``.
 
     Home section: *Does it collapse?*.
     """
@@ -85,6 +91,7 @@ class Config(ProfileConfig):
     scene: str = "orbit"
     shown: int = 4
     queries: tuple[tuple[int, int], ...] = ((0, 0), (1, 0), (1, 1), (1, 23), (1, 40), (3, 40))
+    groups: int = 64
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -99,6 +106,11 @@ class Config(ProfileConfig):
                 "the shown frames are the same for all"
             )
         slots = self.layout(min(self.frames)).per_frame
+        if not 1 <= self.groups <= min(self.frames) * slots:
+            raise ValueError(
+                f"groups must be from 1 to the {min(self.frames) * slots} tokens of the fewest "
+                f"frames, got {self.groups}: ask for fewer"
+            )
         absent = [
             (frame, slot)
             for frame, slot in self.queries
@@ -123,8 +135,10 @@ CANARY = Config(
     singular_values=4,
     shown=2,
     queries=((0, 0), (1, 9)),
+    groups=5,
 )
-# Float64 sums in another order through three blocks, and results in float32.
+# Float64 sums in another order through three blocks, and results in float32; groups of keys are the
+# same unless two distances are equal.
 CANARY_TOLERANCE = 1e-6
 
 
@@ -152,8 +166,8 @@ def run(
 
     layout = config.layout(config.shown)
     arrays = {
-        "maps": stacked("maps").astype(np.uint8),
-        "largest": stacked("largest").astype(np.float32),
+        **{f"{kind}maps": stacked(f"{kind}maps").astype(np.uint8) for kind in _KINDS},
+        **{f"{kind}largest": stacked(f"{kind}largest").astype(np.float32) for kind in _KINDS},
         "frame_mass": stacked("query_frame_mass").astype(np.float32),
         "row_entropy": stacked("query_entropy").astype(np.float32),
         **{name: stacked(name) for name in HEAD_STATISTICS},
@@ -180,8 +194,9 @@ def query_maps(
     layout: TokenLayout,
     shown: int,
     queries: tuple[tuple[int, int], ...],
+    groups: int,
 ) -> Summary:
-    r"""Rows of some queries: their levels on the first frames, frame masses and entropies.
+    r"""Rows of some queries: levels on the first frames, as predicted too, masses and entropies.
 
     A level :math:`l` stands for the weight :math:`w_{\max} (l / 255)^2`, with the largest weight
     of the row among the shown frames; the error is at most :math:`w_{\max} / 255`.
@@ -192,21 +207,34 @@ def query_maps(
         layout: Where the tokens sit.
         shown: Frames whose weights are kept.
         queries: Frame and slot of each query.
+        groups: Groups of keys in the prediction, see ``mixture_weights``.
 
     Home section: *Does it collapse?*.
     """
     rows = [frame * layout.per_frame + slot for frame, slot in queries]
     scores = query[:, rows].double() @ key.double().mT / query.shape[-1] ** 0.5
     weights = torch.softmax(scores, dim=-1)
-    seen = weights.unflatten(-1, (layout.frames, layout.per_frame))[..., :shown, :]
-    largest = seen.amax((-2, -1))
-    levels = (LEVELS * (seen / largest[..., None, None]).sqrt()).round()
+    pairs = zip(query.double().cpu().numpy(), key.double().cpu().numpy(), strict=True)
+    predicted = np.stack([mixture_weights(*pair, rows, groups=groups) for pair in pairs])
+    seen, expected = (
+        kind.unflatten(-1, (layout.frames, layout.per_frame))[..., :shown, :]
+        for kind in (weights, torch.from_numpy(predicted))
+    )
     return {
-        "maps": levels.cpu(),
-        "largest": largest.cpu(),
+        **_quantised(seen, ""),
+        **_quantised(expected, "predicted_"),
         "query_frame_mass": seen.sum(-1).cpu(),
         "query_entropy": torch.special.entr(weights).sum(-1).cpu(),
     }
+
+
+def _quantised(
+    weights: Float[Tensor, "head query shown_frame slot"], kind: str
+) -> dict[str, Tensor]:
+    """Levels of weights on the shown frames, and the largest of each row."""
+    largest = weights.amax((-2, -1))
+    levels = (LEVELS * (weights / largest[..., None, None]).sqrt()).round()
+    return {f"{kind}maps": levels.cpu(), f"{kind}largest": largest.cpu()}
 
 
 def canary_values(measurement: Measurement) -> dict[str, float]:
@@ -214,7 +242,7 @@ def canary_values(measurement: Measurement) -> dict[str, float]:
 
     Home section: *Does it collapse?*.
     """
-    names = ("largest", "frame_mass", "row_entropy", *HEAD_STATISTICS)
+    names = ("largest", "predicted_largest", "frame_mass", "row_entropy", *HEAD_STATISTICS)
     return {name: float(measurement.arrays[name].mean(dtype=float)) for name in names}
 
 
@@ -227,7 +255,11 @@ def _passages(
     def passage(frames: int) -> LayerPassage:
         layout = config.layout(frames)
         further = functools.partial(
-            query_maps, layout=layout, shown=config.shown, queries=config.queries
+            query_maps,
+            layout=layout,
+            shown=config.shown,
+            queries=config.queries,
+            groups=config.groups,
         )
         return scene_passage(
             f"{config.scene}_{frames:04d}_frames",

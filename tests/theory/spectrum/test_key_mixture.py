@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.special import entr, softmax
 
-from attention_collapse.theory.spectrum import Mixture, key_mixture_profile
+from attention_collapse.theory.spectrum import Mixture, key_mixture_profile, key_mixture_shares
 from tolerances import COARSE_GRAINED, NUMPY_NETWORK
 
 
@@ -33,6 +33,15 @@ def test_the_deficit_of_gaussian_keys_in_one_group_is_half_the_variance_of_the_s
     deficit, _ = key_mixture_profile(query, key, np.zeros(50, dtype=np.int64))
     scores = query @ key.T / 2
     np.testing.assert_allclose(deficit, scores.var(axis=1).mean() / 2, rtol=NUMPY_NETWORK)
+
+
+def test_shares_of_single_keys_are_their_softmax_and_of_equal_keys_its_sum():
+    query, key = (np.random.default_rng(seed).normal(size=(6, 4)) for seed in range(2))
+    rows = softmax(query @ key.T / 2, axis=1)
+    found = key_mixture_shares(query, key, np.array([2, 1, 5, 0, 4, 3]))
+    np.testing.assert_allclose(found, rows[:, [3, 1, 0, 5, 4, 2]], rtol=NUMPY_NETWORK)
+    found = key_mixture_shares(query, np.repeat(key, 3, axis=0), np.repeat(np.arange(6), 3))
+    np.testing.assert_allclose(found, rows, rtol=NUMPY_NETWORK)
 
 
 def test_groups_for_other_keys_are_refused():

@@ -17,7 +17,7 @@ from attention_collapse.theory.spectrum.gaussian import (
     singular_values,
     stable_rank,
 )
-from attention_collapse.theory.spectrum.key_mixture import key_mixture_profile
+from attention_collapse.theory.spectrum.key_mixture import key_mixture_profile, key_mixture_shares
 from attention_collapse.theory.spectrum.mixture import Mixture
 from attention_collapse.theory.spectrum.profile import (
     RankProfile,
@@ -45,6 +45,7 @@ __all__ = [
     "harmonic_dimension",
     "harmonic_values",
     "key_mixture_profile",
+    "key_mixture_shares",
     "rank_profile",
     "singular_values",
     "spherical_effective_rank",

@@ -5,6 +5,29 @@ from jaxtyping import Float, Int
 from scipy.special import log_softmax
 
 
+def key_mixture_shares(
+    query: Float[np.ndarray, "query dim"],
+    key: Float[np.ndarray, "key dim"],
+    groups: Int[np.ndarray, "_"],
+) -> Float[np.ndarray, "query group"]:
+    r"""Shares :math:`A_{ig}` of attention that a mixture of keys takes from every query.
+
+    They are those of ``key_mixture_profile``; groups in the order of their numbers.
+
+    Args:
+        query: :math:`q_i`.
+        key: Keys.
+        groups: Number of the group of each key; those that occur count.
+
+    Raises:
+        ValueError: If the groups are not one for each key.
+
+    Source: derived in the home section, proposition *Attention to a mixture*.
+    Home section: *The rank profile in closed form*.
+    """
+    return np.exp(_attention_to_groups(query, key, groups)[0])
+
+
 def key_mixture_profile(
     query: Float[np.ndarray, "query dim"],
     key: Float[np.ndarray, "key dim"],
@@ -34,6 +57,23 @@ def key_mixture_profile(
     Source: derived in the home section, proposition *Attention to a mixture*.
     Home section: *The rank profile in closed form*.
     """
+    shares, variance, log_weights = _attention_to_groups(query, key, groups)
+    deficit = (np.exp(shares) * (shares - log_weights + variance / 2)).sum(axis=1).mean()
+    energy = np.exp(2 * shares + variance - log_weights).sum(axis=1).mean()
+    values = np.linalg.svd(np.exp(shares - log_weights / 2), compute_uv=False)
+    return float(deficit), float(energy * len(query) / values[0] ** 2)
+
+
+def _attention_to_groups(
+    query: Float[np.ndarray, "query dim"],
+    key: Float[np.ndarray, "key dim"],
+    groups: Int[np.ndarray, "_"],
+) -> tuple[
+    Float[np.ndarray, "query group"],
+    Float[np.ndarray, "query group"],
+    Float[np.ndarray, "group"],
+]:
+    """Logarithms of the shares of attention, variances of scores, logarithms of shares of keys."""
     if len(groups) != len(key):
         raise ValueError(
             f"groups must name one group for every key, got {len(groups)} for {len(key)} keys: "
@@ -47,7 +87,4 @@ def key_mixture_profile(
     variance = np.stack([((scaled @ cloud.T) ** 2).mean(axis=1) for cloud in centred], axis=1)
     log_weights = np.log(sizes / len(key))
     shares = log_softmax(scaled @ means.T + variance / 2 + log_weights, axis=1)
-    deficit = (np.exp(shares) * (shares - log_weights + variance / 2)).sum(axis=1).mean()
-    energy = np.exp(2 * shares + variance - log_weights).sum(axis=1).mean()
-    values = np.linalg.svd(np.exp(shares - log_weights / 2), compute_uv=False)
-    return float(deficit), float(energy * len(query) / values[0] ** 2)
+    return shares, variance, log_weights
