@@ -12,6 +12,7 @@ from attention_collapse.experiments.head_closures import (
     score_groups,
     spherical_prediction,
 )
+from attention_collapse.experiments.network_arrays import as_arrays
 from attention_collapse.experiments.trained_network import trained_layout
 from attention_collapse.measure import attention_maps, spectrum
 from attention_collapse.vggt import TINY, Aggregator
@@ -144,4 +145,4 @@ def test_scores_that_grow_with_the_tokens_are_refused():
     sizes = dataclasses.replace(TINY.aggregator, scalable_softmax=0.17)
     network = Aggregator(sizes, generator=torch.Generator().manual_seed(0))
     with pytest.raises(ValueError, match="got a network with scalable_softmax 0.17: use the"):
-        closure_ladder.as_arrays(network, trained_layout("tiny", 2))
+        as_arrays(network, trained_layout("tiny", 2))

@@ -3,8 +3,8 @@ import pytest
 import torch
 
 from attention_collapse import scenes
-from attention_collapse.experiments.closure_ladder import as_arrays
 from attention_collapse.experiments.layer_steps import LayerSteps
+from attention_collapse.experiments.network_arrays import as_arrays
 from attention_collapse.experiments.trained_network import load_network, trained_layout
 from attention_collapse.measure import attention_maps, spectrum
 from attention_collapse.theory.propagate import Terms, frame_shares, profile, propagate

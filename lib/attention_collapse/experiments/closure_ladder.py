@@ -8,7 +8,7 @@ without one of them at a time.
 
 import dataclasses
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +25,7 @@ from attention_collapse.experiments.head_closures import (
 )
 from attention_collapse.experiments.layer_passage import LayerPassage, advance_all
 from attention_collapse.experiments.layer_steps import LayerSteps
+from attention_collapse.experiments.network_arrays import as_arrays, check_scores
 from attention_collapse.experiments.scene_passage import scene_passage
 from attention_collapse.experiments.scratch import open_store
 from attention_collapse.experiments.trained_network import (
@@ -40,7 +41,7 @@ from attention_collapse.measure.observe import Spectra
 from attention_collapse.theory import propagate
 from attention_collapse.theory.reference_dilution import diluted_deficit
 from attention_collapse.tokens import TokenLayout
-from attention_collapse.vggt import VGGT, Aggregator, AggregatorConfig
+from attention_collapse.vggt import VGGT
 
 REVISION = 1
 
@@ -83,7 +84,7 @@ class Config(ProfileConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _check_scores(SIZES[self.preset].aggregator)
+        check_scores(SIZES[self.preset].aggregator)
         if sorted(set(self.frames)) != list(self.frames):
             raise ValueError(f"frames must ascend, got {self.frames}: few frames predict many")
         if not 2 <= self.atoms <= self.frames[0] or not 0 < self.group_share < 1:
@@ -141,35 +142,6 @@ def run(
         propagated = _propagated(config, network(), seed, device)
         predicted.append(_predicted(config, summaries, propagated))
     return _measurement(config, np.array(measured), np.array(predicted))
-
-
-def as_arrays(network: Aggregator, layout: TokenLayout) -> propagate.Network:
-    """The weights of an aggregator in numpy, float64.
-
-    Raises:
-        ValueError: if its scores grow with the number of tokens.
-
-    Home section: *Predicting the profile*.
-    """
-    _check_scores(network.config)
-    rotary = network.rotary(layout)
-    blocks = (
-        [
-            {name: value.double().cpu().numpy() for name, value in block.state_dict().items()}
-            for block in kind
-        ]
-        for kind in (network.frame_blocks, network.global_blocks)
-    )
-    angles = (table.double().cpu().numpy() for table in (rotary.cos, rotary.sin))
-    return propagate.Network(*blocks, network.config.heads, *angles)
-
-
-def _check_scores(sizes: AggregatorConfig) -> None:
-    if sizes.scalable_softmax is not None:
-        raise ValueError(
-            "propagation has scores that do not depend on the number of tokens, got a network with "
-            f"scalable_softmax {sizes.scalable_softmax}: use the preset mini"
-        )
 
 
 def canary_values(measurement: Measurement) -> dict[str, float]:
@@ -289,3 +261,13 @@ def _measurement(
         {name: units.get(name, "1") for name in arrays},
         numerics(config.storage, config.weights, scene=config.scene_seeds),
     )
+
+
+def plot(arrays: Mapping[str, np.ndarray]) -> bytes:
+    """PNG of a record's arrays: errors by rung.
+
+    Home section: *Predicting the profile*.
+    """
+    from attention_collapse.figures.closure_ladder import ladder_png
+
+    return ladder_png(arrays)

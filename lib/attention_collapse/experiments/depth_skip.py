@@ -8,7 +8,10 @@ blocks alike.
 
 import dataclasses
 import functools
+from collections.abc import Mapping
 from pathlib import Path
+
+import numpy as np
 
 from attention_collapse import scenes
 from attention_collapse.experiments.block_parts import PartialSteps, Parts
@@ -82,3 +85,13 @@ def run(
 
 
 canary_values = canary_means
+
+
+def plot(arrays: Mapping[str, np.ndarray]) -> bytes:
+    """PNG of a record's arrays: quantities over layers, by setting.
+
+    Home section: *Does it collapse?*.
+    """
+    from attention_collapse.figures.trained_profiles import skip_means_png
+
+    return skip_means_png(arrays)

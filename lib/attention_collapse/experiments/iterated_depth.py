@@ -8,7 +8,10 @@ and the rotation by position are added one by one. Every number of applications 
 
 import dataclasses
 import functools
+from collections.abc import Mapping
 from pathlib import Path
+
+import numpy as np
 
 from attention_collapse import scenes
 from attention_collapse.experiments.block_parts import IteratedSteps, Parts
@@ -126,3 +129,13 @@ def run(
 
 
 canary_values = canary_means
+
+
+def plot(arrays: Mapping[str, np.ndarray]) -> bytes:
+    """PNG of a record's arrays: quantities over applications, by block.
+
+    Home section: *Does it collapse?*.
+    """
+    from attention_collapse.figures.trained_profiles import iteration_means_png
+
+    return iteration_means_png(arrays)

@@ -7,7 +7,10 @@ beginning of that of many.
 """
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
+
+import numpy as np
 
 from attention_collapse import scenes
 from attention_collapse.experiments.experiment import Measurement, Report, silent
@@ -67,3 +70,13 @@ def run(
 
 
 canary_values = canary_means
+
+
+def plot(arrays: Mapping[str, np.ndarray]) -> bytes:
+    """PNG of a record's arrays: quantities over frames, by layer.
+
+    Home section: *Does it collapse?*.
+    """
+    from attention_collapse.figures.trained_profiles import frame_means_png
+
+    return frame_means_png(arrays)

@@ -5,6 +5,9 @@ frames, with the reference frame in each or chained by similarities.
 """
 
 import dataclasses
+from collections.abc import Mapping
+
+import numpy as np
 
 from attention_collapse.experiments.error_scenes import orbit_scene
 from attention_collapse.experiments.error_study import (
@@ -55,3 +58,13 @@ def run(config: Config, *, device: str, report: Report = silent) -> Measurement:
     Home section: *What fails*.
     """
     return measure_errors(config, orbit_scene, device=device, report=report)
+
+
+def plot(arrays: Mapping[str, np.ndarray]) -> bytes:
+    """PNG of a record's arrays: treatments in the order of their errors.
+
+    Home section: *What fails*.
+    """
+    from attention_collapse.figures.many_frame_errors import remedies_png
+
+    return remedies_png(arrays)

@@ -5,6 +5,9 @@ Chained chunks are the classical remedy, with its own drift.
 """
 
 import dataclasses
+from collections.abc import Mapping
+
+import numpy as np
 
 from attention_collapse.experiments.error_scenes import walk_scene
 from attention_collapse.experiments.error_study import (
@@ -41,3 +44,13 @@ def run(config: Config, *, device: str, report: Report = silent) -> Measurement:
     Home section: *What fails*.
     """
     return measure_errors(config, walk_scene, device=device, report=report)
+
+
+def plot(arrays: Mapping[str, np.ndarray]) -> bytes:
+    """PNG of a record's arrays: errors over frames, and how fast they grow.
+
+    Home section: *What fails*.
+    """
+    from attention_collapse.figures.many_frame_errors import error_growth_png
+
+    return error_growth_png(arrays)

@@ -8,7 +8,10 @@ number. Every global layer and head is measured as in ``orbit_frames``.
 import dataclasses
 import functools
 import math
+from collections.abc import Mapping
 from pathlib import Path
+
+import numpy as np
 
 from attention_collapse import scenes
 from attention_collapse.experiments.experiment import Measurement, Report, silent
@@ -84,3 +87,13 @@ def run(
 
 
 canary_values = canary_means
+
+
+def plot(arrays: Mapping[str, np.ndarray]) -> bytes:
+    """PNG of a record's arrays: quantities over frames, by layer.
+
+    Home section: *Does it collapse?*.
+    """
+    from attention_collapse.figures.trained_profiles import frame_means_png
+
+    return frame_means_png(arrays)
