@@ -8,7 +8,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from attention_collapse.experiments import collapse_surface, frame_count, rank_profile
+from attention_collapse.experiments import (
+    closure_ladder,
+    collapse_surface,
+    depth_skip,
+    frame_count,
+    iterated_depth,
+    orbit_error,
+    orbit_frames,
+    rank_profile,
+    remedies,
+    walk_error,
+    walk_frames,
+)
 from attention_collapse.figures.frame_settings import draw_frame_settings
 from attention_collapse.figures.measured_profiles import PANELS, draw_measured_profiles
 from attention_collapse.figures.measured_surface import draw_measured_surface
@@ -75,7 +87,22 @@ def test_a_surface_has_a_map_for_each_setting(surface):
     assert images[6].get_extent()[:2] == [0.5, layers + 0.5]  # the first cell is layer 1
 
 
-@pytest.mark.parametrize("experiment", [rank_profile, frame_count, collapse_surface])
+@pytest.mark.parametrize(
+    "experiment",
+    [
+        rank_profile,
+        frame_count,
+        collapse_surface,
+        orbit_frames,
+        walk_frames,
+        depth_skip,
+        iterated_depth,
+        closure_ladder,
+        orbit_error,
+        walk_error,
+        remedies,
+    ],
+)
 def test_an_experiment_plots_its_own_arrays(experiment):
     arrays = experiment.run(experiment.CANARY, device="cpu").arrays
     assert experiment.plot(arrays).startswith(b"\x89PNG")

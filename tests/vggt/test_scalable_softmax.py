@@ -23,12 +23,13 @@ WIDTH, HEADS = 24, 3
 def test_a_key_that_stands_out_keeps_its_share():
     """Weights are in proportion to N to the power s z: of s z = 2 among zeros, N^2 to 1."""
     for tokens in (10, 1000):
-        query, key = torch.ones(1, 1, tokens, 1), torch.zeros(tokens)
+        query = torch.ones(1, 1, tokens, 1, dtype=torch.float64)
+        key = torch.zeros(tokens, dtype=torch.float64)
         key[3] = 1.0
-        scores = ScalableSoftmax(1, 2.0)(query)[0, 0, 0] * key
+        scores = ScalableSoftmax(1, 2.0).double()(query)[0, 0, 0] * key
         share = torch.softmax(scores, dim=0)[3]
         expected = tokens**2 / (tokens**2 + tokens - 1)
-        assert share.item() == pytest.approx(expected)
+        assert share.item() == pytest.approx(expected, rel=FLOAT64_NETWORK)
 
 
 def test_every_head_has_its_own_factor(generator, stirred):
