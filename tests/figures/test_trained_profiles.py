@@ -63,6 +63,7 @@ def test_each_quantity_has_a_line_with_bars_for_each_layer():
         by_scene = values.mean(-1) if values.ndim == 4 else values
         for layer, container in enumerate(axes.containers):
             line = container[0]
+            assert container.get_label() == str(layer + 1)
             np.testing.assert_allclose(line.get_ydata(), by_scene[..., layer].mean(0))
             error = by_scene[..., layer].std(0, ddof=1) / 2
             np.testing.assert_allclose(bars(container), error)
@@ -90,6 +91,7 @@ def test_skips_stand_side_by_side_at_each_number_of_frames():
     assert line.get_label() == "no skip"
     expected = arrays["distance_from_rank_one"][3, :, 2].mean((0, -1))
     np.testing.assert_allclose(line[0].get_ydata(), expected)
+    np.testing.assert_array_equal(line[0].get_xdata(), [1, 2])
     found = panels[0, 1].containers[2][0].get_ydata()
     np.testing.assert_allclose(found, arrays["spread"][2, :, 1].mean(0))
     assert [axes.get_yscale() for axes in panels[:, 0]] == ["log", "linear"]
@@ -103,7 +105,7 @@ def test_iterations_have_a_line_for_each_block_at_one_number_of_frames():
     figure = draw_iteration_means(arrays, frame_count=1)
     panels = np.reshape(figure.axes, (2, len(names)))
     line = panels[1, 2].containers[1]
-    assert line.get_label() == "4"
+    assert line.get_label() == "5"
     np.testing.assert_array_equal(line[0].get_xdata(), counts)
     expected = arrays["participation_ratio"][2, 1, :, 1].mean(0)
     np.testing.assert_allclose(line[0].get_ydata(), expected)

@@ -53,8 +53,8 @@ Arrays = Mapping[str, np.ndarray]
 def draw_frame_means(arrays: Arrays, quantities: Sequence[str] = OVER_FRAMES) -> Figure:
     """One panel for each quantity, frames along a logarithmic axis, one colour for each layer.
 
-    Heads are averaged; bars are standard errors over scenes. A dashed line in the panel of the
-    reference frame's mass is the share of that frame among all.
+    Layers count from 1. Heads are averaged; bars are standard errors over scenes. A dashed line in
+    the panel of the reference frame's mass is the share of that frame among all.
 
     Args:
         arrays: Of a record of ``orbit_frames`` or ``walk_frames``.
@@ -69,14 +69,14 @@ def draw_frame_means(arrays: Arrays, quantities: Sequence[str] = OVER_FRAMES) ->
     for axes, quantity in zip(panels, quantities, strict=False):
         values = _head_mean(arrays, quantity)
         for layer, colour in enumerate(style.sequence(values.shape[-1])):
-            line = {"label": str(layer), "colour": colour}
+            line = {"label": str(layer + 1), "colour": colour}
             draw_scene_means(axes, frames, values[..., layer], **line)
         if quantity == "reference_mass":
             axes.plot(frames, 1 / frames, "--", color=style.REFERENCE, linewidth=1)
         frame_axis(axes, frames)
         _finish(axes, quantity)
         axes.set_title(TITLES[quantity])
-    share_legend(figure.axes[0], title="global layer, from 0")
+    share_legend(figure.axes[0], title="global layer")
     return figure
 
 
@@ -99,13 +99,13 @@ def draw_skip_means(arrays: Arrays, quantities: Sequence[str] = OVER_DEPTH) -> F
         for place, axes in enumerate(row):
             for name, lines, colour in zip(names, values, style.sequence(len(names)), strict=True):
                 line = {"label": SETTINGS[name], "colour": colour}
-                draw_scene_means(axes, np.arange(lines.shape[-1]), lines[:, place], **line)
+                draw_scene_means(axes, 1 + np.arange(lines.shape[-1]), lines[:, place], **line)
         _finish(row[0], quantity)
         row[0].set_ylabel(TITLES[quantity])
     for axes, count in zip(panels[0], frames, strict=True):
         axes.set_title(f"{count} frames")
     for axes in panels[-1]:
-        axes.set_xlabel("global layer, from 0")
+        axes.set_xlabel("global layer")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     share_legend(figure.axes[0], columns=4)
     return figure
@@ -134,7 +134,7 @@ def draw_iteration_means(
             for block, values, colour in zip(
                 arrays["blocks"], lines, style.sequence(len(lines)), strict=True
             ):
-                line = {"label": str(block), "colour": colour}
+                line = {"label": str(block + 1), "colour": colour}
                 draw_scene_means(axes, counts, values[:, frame_count], **line)
             axes.set_xscale("log")
         logarithmic(row[0])
