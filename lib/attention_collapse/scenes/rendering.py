@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool, Float
@@ -69,38 +70,74 @@ class Shading:
 Shade = Callable[[View, Tensor], Shading]
 
 
-def shade(view: View, pixels: Float[Tensor, "*frame ray 2"]) -> Shading:
+def footprint(
+    hits: Hits, centre: Float[Tensor, "*frame 3"], *, focal: Float[Tensor, ""]
+) -> Float[Tensor, "*frame ray"]:
+    """Size of a pixel on the surface: the geometric mean of its width and its length.
+
+    Home section: *mini-VGGT*.
+    """
+    sight = hits.points - centre[..., None, :]
+    slant = (hits.normal * sight).sum(-1).abs() / sight.norm(dim=-1)
+    return hits.depth / focal / slant.clamp(min=0.05).sqrt()
+
+
+def irradiance(
+    light: Lights, hits: Hits, bright: Bool[Tensor, "*frame ray"]
+) -> Float[Tensor, "*frame ray"]:
+    """Ambient light plus Lambert's law: proportional to the cosine between normal and light.
+
+    Home section: *The phenomenon*.
+    """
+    position = light.position[..., None, :]
+    to_light = position.expand_as(hits.points) if light.is_sun else position - hits.points
+    distance = to_light.norm(dim=-1)
+    cosine = (hits.normal * to_light).sum(-1).clamp(min=0) / distance
+    falloff = light.strength[..., None] / (1 + (distance / light.reach[..., None]).square())
+    return light.ambient[..., None] + falloff * cosine * bright
+
+
+class Stages(NamedTuple):
+    """The stages of shading: hundreds of short operations, which a compiler joins to a few.
+
+    It takes several times as long over all stages at once as over one after the other.
+    Home section: *mini-VGGT*.
+    """
+
+    cast: Callable[..., Hits] = cast
+    lit: Callable[..., Tensor] = lit
+    footprint: Callable[..., Tensor] = footprint
+    albedo: Callable[..., Tensor] = albedo
+    irradiance: Callable[..., Tensor] = irradiance
+
+
+STAGES = Stages()
+
+
+def shade(view: View, pixels: Float[Tensor, "*frame ray 2"], *, stages: Stages = STAGES) -> Shading:
     """Cast a ray through each pixel of a view and colour what it meets.
 
-    Hundreds of short operations, which ``torch.compile`` joins to a few.
     Home section: *mini-VGGT*.
 
     Args:
         view: what there is to see, and from where.
         pixels: places in the image of each frame.
+        stages: ``STAGES``, or what a compiler made of them.
     """
     world, camera = view.world, view.world_to_camera
     centre = camera_centre(camera)
     directions = unproject(pixels, world_to_camera=camera, intrinsics=view.intrinsics)
-    hits = cast(world, centre, directions)
-    bright = lit(world, hits)
-    paint = albedo(
+    hits = stages.cast(world, centre, directions)
+    bright = stages.lit(world, hits)
+    paint = stages.albedo(
         world.materials.of(hits.surface),
         points=hits.local,
         chart=hits.chart,
-        footprint=_footprint(hits, centre, focal=view.intrinsics[0, 0]),
+        footprint=stages.footprint(hits, centre, focal=view.intrinsics[0, 0]),
         lattice=world.lattice,
     )
-    return Shading(hits, bright, paint * irradiance(world.light, hits, bright)[..., None])
-
-
-def _footprint(
-    hits: Hits, centre: Float[Tensor, "*frame 3"], *, focal: Float[Tensor, ""]
-) -> Float[Tensor, "*frame ray"]:
-    """Size of a pixel on the surface: the geometric mean of its width and its length."""
-    sight = hits.points - centre[..., None, :]
-    slant = (hits.normal * sight).sum(-1).abs() / sight.norm(dim=-1)
-    return hits.depth / focal / slant.clamp(min=0.05).sqrt()
+    light = stages.irradiance(world.light, hits, bright)
+    return Shading(hits, bright, paint * light[..., None])
 
 
 def render(
@@ -128,29 +165,13 @@ def render(
     view = View(world, world_to_camera, intrinsics)
     centres = pixel_centres(image_size, dtype=intrinsics.dtype, device=intrinsics.device)
     pixels = centres.reshape(-1, 2)
-    # Laid out like the samples of the second call, so that a compiler needs one program for both.
-    everywhere = pixels.expand(*world_to_camera.shape[:-2], -1, -1).contiguous()
+    everywhere = pixels.expand(*world_to_camera.shape[:-2], -1, -1)
     shading = shader(view, everywhere)
     hits, edges = shading.hits, _edges(shading, image_size)
     colour = _resample(shading.colour, edges, view, pixels, shader)
     image = colour.clamp(0, 1).pow(1 / DISPLAY_GAMMA).mT.unflatten(-1, image_size)
     depth, points = hits.depth.unflatten(-1, image_size), hits.points.unflatten(-2, image_size)
     return Frame(image.contiguous(), depth, points)
-
-
-def irradiance(
-    light: Lights, hits: Hits, bright: Bool[Tensor, "*frame ray"]
-) -> Float[Tensor, "*frame ray"]:
-    """Ambient light plus Lambert's law: proportional to the cosine between normal and light.
-
-    Home section: *The phenomenon*.
-    """
-    position = light.position[..., None, :]
-    to_light = position.expand_as(hits.points) if light.is_sun else position - hits.points
-    distance = to_light.norm(dim=-1)
-    cosine = (hits.normal * to_light).sum(-1).clamp(min=0) / distance
-    falloff = light.strength[..., None] / (1 + (distance / light.reach[..., None]).square())
-    return light.ambient[..., None] + falloff * cosine * bright
 
 
 def _edges(shading: Shading, image_size: tuple[int, int]) -> Bool[Tensor, "*frame ray"]:

@@ -1,7 +1,8 @@
 """Training a small VGGT on rendered scenes.
 
 - ``config``: the settings, and the presets: ``mini``, two variants of it, and ``tiny``.
-- ``batches``: rendered scenes for each step; ``targets``: what a network should say about them.
+- ``batches``: rendered scenes for each step, through ``shading``; ``targets``: what a network
+  should say about them.
 - ``losses``: the loss, and errors in plain units.
 - ``gradients``: those of a batch; ``muon`` and ``optimisation``: one step of the weights.
 - ``run``: how far a run has come; ``loop``: the steps; ``checkpoints``: the way on after a stop.

@@ -11,8 +11,9 @@ from jaxtyping import Float, Float64, Int64
 from torch import Tensor
 
 from attention_collapse.scenes import Collection, orbit_collection, walk_collection
-from attention_collapse.scenes.rendering import Shade, Shading, View, shade
+from attention_collapse.scenes.rendering import shade
 from attention_collapse.training.config import TrainingConfig
+from attention_collapse.training.shading import compiled_shade
 from attention_collapse.training.targets import Targets, reference_targets
 
 # Worlds of training and of testing have seeds far from those that one would type.
@@ -85,7 +86,7 @@ class BatchSource:
         self._config, self._seed = config, seed
         self._kept: dict[int, Batch] = {}
         on_gpu = torch.device(device).type == "cuda"
-        self._shader = _compiled_shade() if on_gpu else shade
+        self._shader = compiled_shade(math.prod(config.image_size)) if on_gpu else shade
         first = FIRST_TEST_WORLD if test else FIRST_TRAINING_WORLD
         start = first + seed * config.worlds % 2**29
         worlds = range(start, start + config.worlds)
@@ -180,17 +181,6 @@ def walk_frames(
 
 def _processes(worlds: int) -> int:
     return max(1, min(os.cpu_count() or 1, worlds // WORLDS_OF_A_PROCESS))
-
-
-def _compiled_shade() -> Shade:
-    """``shade`` as one program for each family of worlds, for any number of rays in a frame."""
-    compiled = torch.compile(shade)
-
-    def shader(view: View, pixels: Float[Tensor, "frame ray 2"]) -> Shading:
-        torch._dynamo.mark_dynamic(pixels, 1)
-        return compiled(view, pixels)
-
-    return shader
 
 
 def _first_views(shapes: Sequence[torch.Size]) -> Int64[Tensor, "view"]:
