@@ -1,64 +1,176 @@
-"""Time of one layer with merged tokens against the error of its output."""
+"""What merging saves in one layer, against the error of its output, and where its time goes."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
+from jaxtyping import Float, Int
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 
 from attention_collapse.figures import style
 
 Arrays = Mapping[str, np.ndarray]
 
-_MARKERS = "os^Dv<>p*hXPd"
+LABELS = {
+    "plain": "plain",
+    "public": "as released",
+    "released set": "released tokens, fused",
+    "3x3": "3 × 3, full features",
+    "3x3, 128": "3 × 3",
+    "3x3, 128, unsized": "3 × 3, no sizes",
+    "3x3, 128, second order": "3 × 3, second order",
+    "3x3, 128, keys": "3 × 3, keys only",
+    "2x2, 128": "2 × 2",
+    "3x4, 128": "3 × 4",
+    "4x4, 128": "4 × 4",
+    "3x3, 128, ratio 0.5": "3 × 3, ratio 0.5",
+    "3x3, 128, ratio 0.7": "3 × 3, ratio 0.7",
+}
+"""How the variants of ``merging_cost`` are called; features have 128 numbers unless full."""
+
+STAGES = ("features", "match", "group", "merge", "attention", "unmerge")
+"""Its stages, in the order in which they run."""
+
+_SLANT = -40
+_HALO = [withStroke(linewidth=2, foreground="white")]
+_SHORTEST = 0.06  # share of a bar with room for a number
 
 
-def pareto_front(seconds: np.ndarray, errors: np.ndarray) -> np.ndarray:
-    """Which points no other beats in time and in error at once, by rising time.
+def speed_ups(arrays: Arrays) -> Float[np.ndarray, "frame_count variant"]:
+    """Time of the first variant, plain attention, over the time of each, all stages together.
 
     Args:
-        seconds: Times.
-        errors: Errors.
+        arrays: Of a record of ``merging_cost``.
+
+    Home section: *Token merging*.
+    """
+    total = arrays["seconds"][..., -1]
+    return total[:, :1] / total
+
+
+def pareto_front(
+    gains: Float[np.ndarray, "variant"], errors: Float[np.ndarray, "variant"]
+) -> Int[np.ndarray, "front"]:
+    """Which points no other beats in gain and in error at once, by falling gain.
+
+    Args:
+        gains: What should be large.
+        errors: What should be small.
 
     Returns:
         Positions among the points.
 
     Home section: *Token merging*.
     """
-    order = np.lexsort((errors, seconds))
+    order = np.lexsort((errors, -gains))
     least = np.minimum.accumulate(np.concatenate(([np.inf], errors[order][:-1])))
     return order[errors[order] < least]
 
 
 def draw_merging_front(arrays: Arrays) -> Figure:
-    """One panel for each number of frames: time over plain attention, and error, of each variant.
+    """Error of the output over the speed-up of each variant, for the largest number of frames.
 
-    The line joins the variants that no other beats in both. Plain attention stands at one, with
-    the rounding of its number format as its error.
+    A line joins the variants that no other beats in both; open marks are those that are beaten.
+    Pale lines are the fronts for fewer frames.
 
     Args:
         arrays: Of a record of ``merging_cost`` with plain attention as the first variant.
 
     Home section: *Token merging*.
     """
-    names = [str(name) for name in arrays["variant"]]
-    figure = style.figure(height=3.6)
-    panels = figure.subplots(1, len(arrays["frames"]), sharey=True, squeeze=False)[0]
-    colours = style.sequence(len(names))
-    for row, (frames, axes) in enumerate(zip(arrays["frames"], panels, strict=True)):
-        seconds, errors = arrays["seconds"][row, :, -1], arrays["error"][row]
-        shares = seconds / seconds[0]
-        front = pareto_front(shares, errors)
-        axes.plot(shares[front], errors[front], color=style.INK, linewidth=0.8, zorder=1)
-        for number, name in enumerate(names):
-            marker, colour = _MARKERS[number % len(_MARKERS)], colours[number]
-            point = axes.plot(shares[number], errors[number], marker, color=colour, label=name)
-            point[0].set_markersize(5)
-        axes.set_xscale("log")
-        style.label_logarithm(axes.xaxis)
-        axes.set_title(f"{frames} frames")
-        axes.set_xlabel("time over plain attention")
-    panels[0].set_ylabel("relative error of the output")
-    panels[0].set_ylim(bottom=0)
-    handles, labels = panels[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=4)
+    figure = style.figure(height=4.2)
+    axes = figure.subplots()
+    gains, errors = speed_ups(arrays), arrays["error"]
+    shades = style.sequence(len(gains))
+    for row, frames in enumerate(arrays["frames"][:-1]):
+        _draw_pale(axes, gains[row], errors[row], colour=shades[row], label=f"{frames} frames")
+    _draw_named(axes, arrays["variant"], gains[-1], errors[-1])
+    axes.set_xscale("log")
+    axes.set_xlim(0.8, 2 * gains.max())
+    axes.set_ylim(-0.05 * errors.max(), 1.05 * errors.max())
+    style.label_logarithm(axes.xaxis)
+    axes.set_xlabel("speed-up over plain attention")
+    axes.set_ylabel("error of the output, over its norm")
+    axes.set_title(f"{arrays['frames'][-1]} frames")
     return figure
+
+
+def _draw_pale(
+    axes: Axes, gains: np.ndarray, errors: np.ndarray, *, colour: tuple[float, ...], label: str
+) -> None:
+    front = pareto_front(gains, errors)
+    line = {"color": colour, "alpha": 0.55, "linewidth": 1.0, "markersize": 2.5}
+    axes.plot(gains[front], errors[front], "o-", **line)
+    end = (gains[front[0]], errors[front[0]])
+    _write(axes, label, end, (0, 6), ha="center", va="bottom", color=colour)
+
+
+def _draw_named(axes: Axes, names: np.ndarray, gains: np.ndarray, errors: np.ndarray) -> None:
+    front = pareto_front(gains, errors)
+    beaten = [point for point in np.argsort(gains) if point not in front]
+    axes.plot(gains[front], errors[front], "o-", color=style.INK, markersize=5)
+    axes.plot(gains[beaten], errors[beaten], "o", color=style.MEASURED, fillstyle="none")
+    slanted = {"rotation": _SLANT, "rotation_mode": "anchor", "va": "center"}
+    for point in front:
+        _write(axes, names[point], (gains[point], errors[point]), (5, -7), **slanted)
+    ahead = [*gains[beaten[1:]], np.inf]
+    for point, following in zip(beaten, ahead, strict=True):
+        # To the left of a mark that has another on its right.
+        offset, side = ((-7, 0), "right") if following < 2 * gains[point] else ((7, 0), "left")
+        _write(axes, names[point], (gains[point], errors[point]), offset, ha=side, va="center")
+
+
+def _write(
+    axes: Axes, name: str, point: tuple[float, float], offset: tuple[int, int], **text: object
+) -> None:
+    shown = LABELS.get(str(name), str(name))
+    style_of_text = {"textcoords": "offset points", "size": 7.5, "path_effects": _HALO}
+    axes.annotate(shown, point, offset, **style_of_text, **text)
+
+
+def draw_merging_stages(arrays: Arrays, names: Sequence[str], *, frames: int) -> Figure:
+    """Shares of the stages in the time of each variant, with that time at the end of its bar.
+
+    Args:
+        arrays: Of a record of ``merging_cost``.
+        names: Variants, from top to bottom.
+        frames: One of its numbers of frames.
+
+    Home section: *Token merging*.
+    """
+    figure = style.figure(height=0.8 + 0.3 * len(names))
+    axes = figure.subplots()
+    row, columns = arrays["frames"].tolist().index(frames), arrays["stage"].tolist()
+    rows = [arrays["variant"].tolist().index(name) for name in names]
+    seconds = np.nan_to_num(arrays["seconds"][row, rows])
+    total, left = seconds[:, columns.index("total")], np.zeros(len(names))
+    for stage, colour in zip(STAGES, _stage_colours(), strict=True):
+        taken = seconds[:, columns.index(stage)]
+        share = taken / total
+        bars = axes.barh(range(len(names)), share, 0.7, left, color=colour, label=stage)
+        shown = [
+            _time(each) if part > _SHORTEST else "" for each, part in zip(taken, share, strict=True)
+        ]
+        ink = style.INK if stage == "attention" else "white"
+        axes.bar_label(bars, shown, label_type="center", color=ink, size=7.5)
+        left += share
+    for place, each in enumerate(total):
+        axes.text(1.01, place, _time(each), va="center", weight="bold")
+    axes.set_yticks(range(len(names)), [LABELS.get(name, name) for name in names])
+    axes.invert_yaxis()
+    axes.set_xlim(0, 1.1)
+    axes.set_xticks([0, 0.25, 0.5, 0.75, 1])
+    axes.set_xlabel(f"share of the time of one layer, {frames} frames")
+    figure.legend(loc="outside lower center", ncols=len(STAGES))
+    return figure
+
+
+def _stage_colours() -> list[str]:
+    """Attention, the longest bar, is pale; the stages that merging adds are not."""
+    added = iter(style.LINE_STOPS)
+    return [style.RULE if stage == "attention" else next(added) for stage in STAGES]
+
+
+def _time(seconds: float) -> str:
+    return f"{seconds:.2f} s" if seconds >= 1 else f"{1e3 * seconds:.0f} ms"
