@@ -544,3 +544,9 @@ NUMPY_NETWORK = 1e-9
 SAMPLED_SPHERE = 0.15
 # Mixture of 50 groups of 400 clustered tokens: what averaging the queries of a group leaves out.
 COARSE_GRAINED = 0.1
+
+# --- chapters: what token merging costs ---
+
+# Destinations of a frame are all that stays but its five special tokens, of 75 in the largest
+# cells.
+COUNTED_DESTINATIONS = 0.07

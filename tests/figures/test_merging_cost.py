@@ -10,6 +10,7 @@ from attention_collapse.figures.merging_cost import (
     draw_merging_front,
     draw_merging_stages,
     pareto_front,
+    shares_of_ceilings,
     speed_ups,
 )
 from tolerances import FLOAT64
@@ -39,6 +40,28 @@ ARRAYS = {
 
 def test_speed_ups_are_over_the_first_variant_of_the_same_frames():
     np.testing.assert_allclose(speed_ups(ARRAYS), [[1, 4, 2], [1, 20, 10]], rtol=FLOAT64)
+
+
+def test_shares_are_work_and_bytes_over_time_and_ceiling():
+    """Of 10 tokens one variant keeps 4; the other merges no queries, and copies nothing back."""
+    seconds = {"match": [2, 2], "attention": [4, 4], "merge": [8, 8], "unmerge": [16, NO]}
+    arrays = {
+        "tokens": np.array([10]),
+        "queries": np.array([[4, 10]]),
+        "keys": np.array([[4, 4]]),
+        "products": np.array([[600, 600]]),
+        "stage": np.array(list(seconds)),
+        "seconds": np.array(list(seconds.values()), dtype=float).T[None],
+        "matmul_ceiling": np.array(100.0),
+        "copy_ceiling": np.array(50.0),
+    }
+    found = shares_of_ceilings(arrays, width=3, bytes_per_number=5)
+    np.testing.assert_allclose(found["match"], [[2 * 600 / 2 / 100] * 2], rtol=FLOAT64)
+    counted = [[4 * 16 * 3 / 4 / 100, 4 * 40 * 3 / 4 / 100]]
+    np.testing.assert_allclose(found["attention"], counted, rtol=FLOAT64)
+    rows = [[3 * 14 * 15 / 8 / 50, 2 * 14 * 15 / 8 / 50]]
+    np.testing.assert_allclose(found["merge"], rows, rtol=FLOAT64)
+    np.testing.assert_allclose(found["unmerge"], [[14 * 15 / 16 / 50, NO]], rtol=FLOAT64)
 
 
 def test_the_front_is_what_no_other_beats_in_both():

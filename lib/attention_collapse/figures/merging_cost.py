@@ -49,6 +49,38 @@ def speed_ups(arrays: Arrays) -> Float[np.ndarray, "frame_count variant"]:
     return total[:, :1] / total
 
 
+def shares_of_ceilings(
+    arrays: Arrays, *, width: int, bytes_per_number: int = 2
+) -> dict[str, Float[np.ndarray, "frame_count variant"]]:
+    """How near its stages come to what the device reaches: a matrix product, or a copy.
+
+    Matching and attention are counted in operations, two for a multiply-add. Merging reads queries,
+    keys and values of all tokens and writes those of the groups; the way back is a read of outputs
+    of the groups and a write for all tokens. Each number moves once.
+
+    Args:
+        arrays: Of a record of ``merging_cost``.
+        width: Numbers of a token, over all heads.
+        bytes_per_number: Size of one of them.
+
+    Returns:
+        Stage to the share, not a number where a variant has no such stage.
+
+    Home section: *Token merging*.
+    """
+    tokens, queries, keys = arrays["tokens"][:, None], arrays["queries"], arrays["keys"]
+    asking = np.where(queries < tokens, tokens + queries, 0)
+    moved = {"merge": asking + 2 * (tokens + keys), "unmerge": tokens + queries}
+    pairs = queries.astype(float) * keys
+    work = {"match": 2.0 * arrays["products"], "attention": 4 * width * pairs}
+    rates = {stage: (count, arrays["matmul_ceiling"]) for stage, count in work.items()}
+    for stage, rows in moved.items():
+        rates[stage] = (rows * width * bytes_per_number, arrays["copy_ceiling"])
+    stages = arrays["stage"].tolist()
+    seconds = {stage: arrays["seconds"][..., stages.index(stage)] for stage in rates}
+    return {stage: count / ceiling / seconds[stage] for stage, (count, ceiling) in rates.items()}
+
+
 def pareto_front(
     gains: Float[np.ndarray, "variant"], errors: Float[np.ndarray, "variant"]
 ) -> Int[np.ndarray, "front"]:
