@@ -29,8 +29,15 @@ LABELS = {
 }
 """How the variants of ``merging_cost`` are called; features have 128 numbers unless full."""
 
-STAGES = ("features", "match", "group", "merge", "attention", "unmerge")
-"""Its stages, in the order in which they run."""
+STAGES = {
+    "features": "features",
+    "match": "search",
+    "group": "group",
+    "merge": "merge",
+    "attention": "attention",
+    "unmerge": "way back",
+}
+"""How its stages are called, in the order in which they run."""
 
 _SLANT = -40
 _HALO = [withStroke(linewidth=2, foreground="white")]
@@ -177,10 +184,10 @@ def draw_merging_stages(arrays: Arrays, names: Sequence[str], *, frames: int) ->
     rows = [arrays["variant"].tolist().index(name) for name in names]
     seconds = np.nan_to_num(arrays["seconds"][row, rows])
     total, left = seconds[:, columns.index("total")], np.zeros(len(names))
-    for stage, colour in zip(STAGES, _stage_colours(), strict=True):
+    for (stage, label), colour in zip(STAGES.items(), _stage_colours(), strict=True):
         taken = seconds[:, columns.index(stage)]
         share = taken / total
-        bars = axes.barh(range(len(names)), share, 0.7, left, color=colour, label=stage)
+        bars = axes.barh(range(len(names)), share, 0.7, left, color=colour, label=label)
         shown = [
             _time(each) if part > _SHORTEST else "" for each, part in zip(taken, share, strict=True)
         ]
