@@ -174,3 +174,15 @@ def test_kernels_come_as_near_to_the_device_as_the_chapter_says(arrays, at):
     back = arrays["seconds"][:2, row, arrays["stage"].tolist().index("unmerge")]
     assert back[1] < back[0]  # twice the frames take no longer
     assert near["unmerge"][0, row] < 0.25
+
+
+def test_short_stages_have_a_fixed_time_beside_that_of_their_bytes(arrays, at):
+    near, row = shares_of_ceilings(arrays, width=WIDTH), at["3x3, 128"]
+    stages = arrays["stage"].tolist()
+    for stage, slowest, fastest in (("merge", 0.9, 1.0), ("unmerge", 0.55, 0.7)):
+        seconds = arrays["seconds"][:, row, stages.index(stage)]
+        least = near[stage][:, row] * seconds
+        slope, start = np.polyfit(least, seconds, 1)
+        assert slowest < 1 / slope < fastest
+        assert 1e-4 < start < 3e-4
+        assert near[stage][-1, row] < 1 / slope
