@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from attention_collapse.training import Batch, TrainingConfig, errors, loss
+from attention_collapse.training.compilation import compile_for_batches
 from attention_collapse.training.gradients import RecordedGradients, set_gradients
-from attention_collapse.vggt import VGGT, compile_blocks
+from attention_collapse.vggt import VGGT
 from tolerances import RECORDED_GRADIENTS
 
 Source = Callable[[int], Batch]
@@ -49,7 +50,7 @@ def test_gradients_of_a_batch_do_not_know_the_one_before(config: TrainingConfig,
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_recorded_gradients_follow_batches_and_weights(config: TrainingConfig, source: Source):
     plain, recorded = (network(config).cuda() for _ in range(2))
-    compile_blocks(recorded)
+    compile_for_batches(recorded)
     replay = RecordedGradients(recorded, config)
     for step in (0, 1, 0):
         batch = Batch.of([tensor.cuda() for tensor in source(step).tensors()])

@@ -1,13 +1,8 @@
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 import torch
 
-import tolerances
 from attention_collapse.vggt.compilation import compile_blocks
+from unchecked import run_unchecked
 
 COMPARE = """
 import torch
@@ -51,20 +46,6 @@ try:
 except torch._dynamo.exc.Unsupported:
     print("refused")
 """
-
-
-def run_unchecked(script):
-    """Run a script without the hook that checks annotations, which would be compiled too."""
-    folders = [str(Path(__file__).parents[2] / "lib"), str(Path(tolerances.__file__).parent)]
-    result = subprocess.run(
-        [sys.executable, "-c", script],
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(folders)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert result.returncode == 0, result.stderr
-    return result.stdout
 
 
 def test_compiled_blocks_compute_the_same_in_a_handful_of_graphs():

@@ -1,10 +1,11 @@
 """Training a small VGGT on rendered scenes.
 
 - ``config``: the settings, and the presets: ``mini``, two variants of it, and ``tiny``.
-- ``batches``: rendered scenes for each step, through ``shading``; ``targets``: what a network
-  should say about them.
+- ``batch`` and ``batches``: rendered scenes for each step, through ``shading`` and, on a GPU, one
+  round ``ahead``; ``targets``: what a network should say about them.
 - ``losses``: the loss, and errors in plain units.
-- ``gradients``: those of a batch; ``muon`` and ``optimisation``: one step of the weights.
+- ``compilation`` and ``gradients``: those of a batch; ``muon`` and ``optimisation``: one step of
+  the weights.
 - ``run``: how far a run has come; ``loop``: the steps; ``checkpoints``: the way on after a stop.
 - ``evaluation``: errors on worlds that training has not seen.
 - ``weights``: what a run leaves behind.
@@ -12,7 +13,8 @@
 ``python -m attention_collapse.training --preset mini --out DIR`` does it all.
 """
 
-from attention_collapse.training.batches import Batch, BatchSource
+from attention_collapse.training.batch import Batch
+from attention_collapse.training.batches import BatchSource
 from attention_collapse.training.config import PRESETS, TrainingConfig
 from attention_collapse.training.evaluation import mean_predictor_errors, network_errors
 from attention_collapse.training.loop import NonFiniteLoss, train

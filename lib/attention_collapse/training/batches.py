@@ -7,14 +7,16 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float64, Int64
+from jaxtyping import Float64, Int64
 from torch import Tensor
 
 from attention_collapse.scenes import Collection, orbit_collection, walk_collection
 from attention_collapse.scenes.rendering import shade
+from attention_collapse.training.ahead import RenderedAhead
+from attention_collapse.training.batch import Batch
 from attention_collapse.training.config import TrainingConfig
 from attention_collapse.training.shading import compiled_shade
-from attention_collapse.training.targets import Targets, reference_targets
+from attention_collapse.training.targets import reference_targets
 
 # Worlds of training and of testing have seeds far from those that one would type.
 FIRST_TRAINING_WORLD, FIRST_TEST_WORLD = 2**31, 2**30
@@ -30,26 +32,6 @@ WALK_STEP = 0.33
 
 # Worlds that are drawn while another process starts.
 WORLDS_OF_A_PROCESS = 256
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Scenes of one number of frames, and what a network should say about them.
-
-    Home section: *mini-VGGT*.
-    """
-
-    images: Float[Tensor, "scene frame 3 height width"]
-    targets: Targets
-
-    @classmethod
-    def of(cls, tensors: Sequence[Tensor]) -> "Batch":
-        """The batch of these tensors, which are ordered as in ``tensors``."""
-        return cls(tensors[0], Targets(*tensors[1:]))
-
-    def tensors(self) -> tuple[Tensor, ...]:
-        """The images and the targets."""
-        return self.images, *vars(self.targets).values()
 
 
 @dataclass(frozen=True)
@@ -90,6 +72,7 @@ class BatchSource:
         first = FIRST_TEST_WORLD if test else FIRST_TRAINING_WORLD
         start = first + seed * config.worlds % 2**29
         worlds = range(start, start + config.worlds)
+        self._round = RenderedAhead(self._rendered, device) if on_gpu else self._rendered
         longest = max(config.frame_counts) * STRIDE[1] * UNSTEADINESS[1] * WALK_STEP
         drawn = {"device": device, "processes": _processes(config.worlds)}
         self._orbits = orbit_collection(worlds, **drawn)
@@ -102,14 +85,16 @@ class BatchSource:
         if turn not in self._kept:
             if distinct is None:
                 self._kept.clear()
-            self._kept.update(self._render(turn))
+            self._kept.update(self._round(turn // self._config.rendered_together))
         return self._kept[turn]
 
-    def _render(self, step: int) -> dict[int, Batch]:
-        """The batches that are rendered together with that of a step."""
-        together = self._config.rendered_together
-        first = step - step % together
-        steps = range(first, min(first + together, self._config.distinct_batches or math.inf))
+    def _rendered(self, number: int) -> dict[int, Batch]:
+        """The batches of a round, which are rendered together, by step."""
+        together, distinct = self._config.rendered_together, self._config.distinct_batches
+        first = number * together
+        steps = range(
+            first, first + together if distinct is None else min(first + together, distinct)
+        )
         orbits, walks = zip(*(self._shots(step) for step in steps), strict=True)
         filmed = zip(self._film(self._orbits, orbits), self._film(self._walks, walks), strict=True)
         return {step: _join(*pair) for step, pair in zip(steps, filmed, strict=True)}

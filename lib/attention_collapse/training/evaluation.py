@@ -6,7 +6,7 @@ from dataclasses import fields, replace
 import torch
 from torch import Tensor
 
-from attention_collapse.training.batches import Batch
+from attention_collapse.training.batch import Batch
 from attention_collapse.training.losses import Errors, errors
 from attention_collapse.training.targets import Targets
 from attention_collapse.vggt import VGGT

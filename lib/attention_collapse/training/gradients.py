@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from attention_collapse.training.batches import Batch
+from attention_collapse.training.batch import Batch
 from attention_collapse.training.config import TrainingConfig
 from attention_collapse.training.losses import errors, loss
 
@@ -87,7 +87,8 @@ class RecordedGradients:
         # Gradients born in the recording stay where its replays write them.
         self._network.zero_grad()
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, stream=stream):
+        # Another thread may be rendering, which must not end the recording.
+        with torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"):
             numbers = set_gradients(self._network, own, self._config)
         gradients = [parameter.grad for parameter in self._parameters]
         return _Recording(graph, own, gradients, numbers)

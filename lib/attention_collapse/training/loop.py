@@ -9,10 +9,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from attention_collapse.training.batches import Batch
+from attention_collapse.training.batch import Batch
+from attention_collapse.training.compilation import compile_for_batches
 from attention_collapse.training.gradients import RecordedGradients, set_gradients
 from attention_collapse.training.run import Run
-from attention_collapse.vggt import compile_blocks
 
 COLUMNS = ("step", "loss", "points", "depth", "translation", "rotation")
 """Columns of the curve: steps made, then means over the steps since the line before."""
@@ -62,7 +62,7 @@ def train(
 def _gradients(run: Run) -> Gradients:
     if run.device.type != "cuda":
         return partial(set_gradients, run.network, config=run.config)
-    compile_blocks(run.network)
+    compile_for_batches(run.network)
     return RecordedGradients(run.network, run.config)
 
 
