@@ -17,7 +17,7 @@ def batch_of(number):
 
 
 def number_in(batch):
-    return batch.images.flatten().item()
+    return batch.images.mean().item()
 
 
 def test_the_next_round_is_begun_before_it_is_asked_for():
