@@ -403,9 +403,6 @@ SINGLE_PRECISION_OUTPUT = 1e-6
 # 2048 rows of 2048 independent scores, s = 1/2: the energy of a row fluctuates by less than
 # 1 / sqrt(2048), 2 %, and its mean over the rows by far less; 1 / N is left of the limit.
 INDEPENDENT_SCORES = 2e-3
-# Values that the last of five products moved: no more is missing than that, a rule for which half
-# was the worst case in the spectra tried.
-MOVEMENT = 1.0
 # Half of the rows uniform over 2000 keys, whose share of the energy is 1 / 2000: twice that.
 MANY_KEYS = 1e-3
 # A mean over 2000 places of a grid: one place more or less beside a threshold, times a difference

@@ -8,6 +8,7 @@ from attention_collapse.measure.streaming import (
     energy_ranks,
     streamed_singular_values,
 )
+from attention_collapse.measure.streaming.bidiagonal import HeadProducts, bidiagonalise
 from streaming_cases import normal, whole_matrix
 from tolerances import FLOAT64, GRAM_ROUNDING, SETTLED_VALUES
 
@@ -45,7 +46,15 @@ def low_dimensional():
     return few, few
 
 
-SPECTRA = {case.__name__: case for case in (cold, flat, clustered, with_sink, low_dimensional)}
+def crowded(count=TOKENS, dim=DIM):
+    """Signs that attend to themselves or, by turns, to their opposite: values hardly apart."""
+    query = torch.sign(normal(1, count, dim))
+    turns = 1 - 2 * (torch.arange(count) % 2)
+    return query, 10 * query * turns[:, None]
+
+
+CASES = (cold, flat, clustered, with_sink, low_dimensional, crowded)
+SPECTRA = {case.__name__: case for case in CASES}
 
 
 def generator(seed=7):
@@ -61,16 +70,27 @@ def exact_values(case):
 
 
 @pytest.mark.parametrize("case", SPECTRA)
-@pytest.mark.parametrize("products", [3, 5, 7])
-def test_the_last_movement_bounds_the_error_and_no_value_is_too_large(case, products):
-    """After three products two such movements."""
+@pytest.mark.parametrize("products", [5, 7])
+def test_no_more_is_missing_than_the_error_and_no_value_is_too_large(case, products):
     found = streamed_singular_values(
         double(case), products=products, generator=generator(), **OPTIONS
     )
     missing = exact_values(case)[:, :8] - found.values
     assert (missing >= -10 * FLOAT64).all()
-    allowed = 2 if products == 3 else 1
-    assert (missing <= allowed * found.errors + 10 * FLOAT64).all()
+    assert (missing <= found.errors + 10 * FLOAT64).all()
+
+
+def test_the_error_holds_where_the_last_product_moved_values_by_less():
+    """Two frames of VGGT whose values lie between 1.7 and 2, with the usual block."""
+    query, key = crowded(2082, 64)
+    attention = StreamedAttention(query, key, backend=DOUBLE)
+    head = HeadProducts(attention, 0, task="", total=5)
+    search = bidiagonalise(head, probes=64, count=5, generator=generator())
+    missing = spectrum.singular_values(whole_matrix(query, key))[0, :16] - search.values[:16]
+    assert (missing <= search.missing[:16]).all()
+    # Not by much: a stated error that says nothing would hold too.
+    assert (search.missing[:16] < 10 * missing).all()
+    assert (missing > 1.5 * search.movement[:16]).any()
 
 
 @pytest.mark.parametrize("case", ["cold", "flat", "with_sink"])
@@ -82,7 +102,7 @@ def test_more_products_leave_less(case):
                 double(case), products=products, generator=generator(), **OPTIONS
             ).values
         ).max()
-        for products in (3, 5, 7)
+        for products in (5, 7, 9)
     ]
     assert missing[0] > 2 * missing[1] > 4 * missing[2]
 
@@ -235,8 +255,8 @@ def test_an_interrupted_call_goes_on_where_it_was(measure):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"products": 4}, "odd and at least 3, got 4"),
-        ({"products": 1}, "odd and at least 3, got 1"),
+        ({"products": 4}, "odd and at least 5, got 4"),
+        ({"products": 3}, "odd and at least 5, got 3"),
         ({"count": 0}, "from 1 to 64"),
         ({"count": 9, "probes": 8}, "from 1 to 8, .*got 9"),
     ],

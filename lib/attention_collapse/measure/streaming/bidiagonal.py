@@ -1,6 +1,7 @@
 """Block bidiagonalisation of one head of streamed attention."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from jaxtyping import Float, Float64
@@ -9,6 +10,9 @@ from torch import Tensor
 from attention_collapse.measure.streaming.attention import StreamedAttention
 from attention_collapse.measure.streaming.directions import Directions
 
+# Ratio of the series of movements above which it is not told from one that goes on for ever.
+SLOWEST = 0.9
+
 
 @dataclass(frozen=True)
 class Bidiagonalisation:
@@ -16,7 +20,7 @@ class Bidiagonalisation:
 
     Attributes:
         values: Singular values of :math:`A V` after the last product, descending.
-        previous: Those of the product before, as many as there were.
+        earlier: Those of the products before, the latest last, as many as there were.
         blocks: :math:`V`, orthonormal directions over the keys.
         axes: Right singular vectors of :math:`A V`, as columns.
 
@@ -24,14 +28,35 @@ class Bidiagonalisation:
     """
 
     values: Float64[Tensor, "value"]
-    previous: Float64[Tensor, "previous_value"]
+    earlier: tuple[Float64[Tensor, "_"], ...]
     blocks: tuple[Float[Tensor, "key column"], ...]
     axes: Float64[Tensor, "direction value"]
 
     @property
     def movement(self) -> Float64[Tensor, "previous_value"]:
         """How far the last product raised each value that was there before."""
-        return (self.values[: len(self.previous)] - self.previous).clamp_min(0)
+        return _rise(self.earlier[-1], self.values)
+
+    @property
+    def missing(self) -> Float64[Tensor, "earliest_value"]:
+        r"""Estimate of what each value is short of that of :math:`A`.
+
+        A product with :math:`A` and one with :math:`A^\top` move the values differently, so it
+        takes two for a step of a series. The last three moved a value by :math:`m_1, m_2, m_3`, and
+
+        .. math:: m_3 + (m_2 + m_3) \frac{r}{1 - r}, \qquad r = \min(m_3 / m_1, \, 0.9),
+
+        is what a geometric series of such steps still adds, and once more the last movement. No
+        estimate is below one for a larger value: those converge first.
+
+        Five products or more; three do not show the ratio.
+        """
+        path = (*self.earlier[-3:], self.values)
+        first, second, third = (
+            _rise(before, after)[: len(path[0])] for before, after in pairwise(path)
+        )
+        ratio = (third / first.clamp_min(torch.finfo(first.dtype).tiny)).clamp_max(SLOWEST)
+        return (third + (second + third) * ratio / (1 - ratio)).cummax(0).values
 
     def right_vectors(self, count: int) -> Float[Tensor, "key value"]:
         """Right singular vectors of the leading values."""
@@ -115,8 +140,15 @@ def bidiagonalise(
         on_left.append(right.extend(products.apply_transposed(left.blocks[-1])))
         on_right.append(left.extend(products.apply(right.blocks[-1])))
     _, values, axes = torch.linalg.svd(_side_by_side(on_right), full_matrices=False)
-    previous = torch.linalg.svdvals(_side_by_side(on_left))
-    return Bidiagonalisation(values, previous, tuple(right.blocks), axes.mT)
+    known = (blocks[:n] for n in range(1, count // 2 + 1) for blocks in (on_left, on_right))
+    earlier = [torch.linalg.svdvals(_side_by_side(blocks)) for blocks in list(known)[:-1]]
+    return Bidiagonalisation(values, tuple(earlier), tuple(right.blocks), axes.mT)
+
+
+def _rise(
+    before: Float64[Tensor, "earlier"], after: Float64[Tensor, "later"]
+) -> Float64[Tensor, "earlier"]:
+    return (after[: len(before)] - before).clamp_min(0)
 
 
 def _side_by_side(

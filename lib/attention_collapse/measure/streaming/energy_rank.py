@@ -87,7 +87,7 @@ def energy_ranks(
         attention: The heads; its ``report`` is told after each product.
         count: Leading values wanted.
         probes: Columns of the block of the leading values.
-        products: Products with that block, odd and three or more.
+        products: Products with that block, odd and five or more.
         bulk_probes: Random columns for the rest, two or more.
         bulk_steps: Golub–Kahan steps for the rest, two or more; each takes two products.
         generator: Source of the random columns, as in ``streamed_singular_values``.
