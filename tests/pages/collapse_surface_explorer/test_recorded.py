@@ -84,6 +84,24 @@ def test_a_reader_chooses_the_quantity(open_explorer, record, overlay):
     assert "windows: not measured" in explorer.panel("recorded").inner_text()
 
 
+def test_the_quantity_goes_to_the_address_and_back(open_explorer, overlay):
+    at = "#collapse-surface?depth=3&quantity=mean_cosine"
+    explorer = open_explorer(overlay=overlay, at=at)
+    assert explorer.radio("mean cosine").is_checked()
+    explorer.radio("stable rank").check()
+    explorer.page.wait_for_function("location.hash.endsWith('&quantity=stable_rank')")
+    explorer.page.evaluate("location.hash = '#collapse-surface?quantity=loss'")
+    explorer.page.wait_for_function(
+        "document.querySelector('.book-widget-status').textContent.includes('a recorded grid')"
+    )
+    assert explorer.radio("stable rank").is_checked()
+
+
+def test_without_grids_the_address_has_no_quantity(open_explorer):
+    explorer = open_explorer(at="#collapse-surface?quantity=mean_cosine")
+    assert '"quantity" is not one of' in explorer.status.inner_text()
+
+
 def pixels(explorer, setting):
     """Colours of a map, most frames first, ``[frames layer channel]``."""
     explorer.settle()

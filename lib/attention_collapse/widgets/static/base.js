@@ -7,7 +7,8 @@
 /**
  * - `className`: CSS class of the root element.
  * - `redrawOn`: traits that change the picture.
- * - `addressKeys`: traits, numbers or words, that travel in the address of the static page.
+ * - `addressKeys`: traits, numbers or words, that travel in the address of the static page, or a
+ *   function of the model that names them.
  * - `check(model, given)`: throws a RangeError where the model with the `given` values of
  *   `addressKeys` cannot be drawn.
  * - `build({ model, link })`: returns { content, draw, forget, dispose }. `link` is the button
@@ -33,8 +34,9 @@ function mount({ className, redrawOn, addressKeys, check, build }, model, el) {
   root.append(messages.alert, messages.status);
   el.append(root);
   guarded(() => {
+    const keys = typeof addressKeys === "function" ? addressKeys(model) : addressKeys;
     const address = onStaticPage()
-      ? followAddress({ model, root, keys: addressKeys, check, say: messages.say })
+      ? followAddress({ model, root, keys, check, say: messages.say })
       : null;
     if (address) undo.push(address.dispose);
     const { content, draw, forget, dispose } = build({ model, link: address?.button ?? null });

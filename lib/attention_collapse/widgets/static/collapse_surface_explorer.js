@@ -192,7 +192,7 @@ function build({ model, link }) {
 export default defineWidget({
   className: "collapse-surface",
   redrawOn: TRAITS,
-  addressKeys: ADDRESS,
+  addressKeys: (model) => (recorded(readTraits(model)) ? [...ADDRESS, "quantity"] : ADDRESS),
   check: (model, given) => requireDrawable({ ...readTraits(model), ...given }),
   build,
 });
