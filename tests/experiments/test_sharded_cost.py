@@ -1,5 +1,6 @@
 import dataclasses
 import sys
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from attention_collapse.experiments.context_parallel import (
 from attention_collapse.experiments.sharded_cost import STAGES, Config
 from attention_collapse.measure.attention_maps import attention_weights, row_entropy
 from attention_collapse.measure.spectrum import distance_from_rank_one
+from attention_collapse.measure.streaming import PortableBackend, attention
 from attention_collapse.measure.streaming.shards import SingleProcess
 from attention_collapse.records import Timing
 from tolerances import STREAMED_DISTANCE, STREAMED_ENTROPY, STREAMED_PRODUCTS, STREAMED_SUMS
@@ -54,11 +56,39 @@ def test_every_process_runs_a_stage_equally_often_however_long_it_takes(monkeypa
     clock = iter([0.0, 30.0, 40.0, 41.0, 50.0, 52.0])
     monkeypatch.setattr(device_cost.time, "perf_counter", lambda: next(clock))
     begun = []
-    taken = sharded_cost._timing(
-        lambda: begun.append(1), shards=SingleProcess(), repeats=3, device="cpu"
+    taken, last = sharded_cost._timing(
+        lambda: begun.append(1) or len(begun), shards=SingleProcess(), repeats=3, device="cpu"
     )
-    assert len(begun) == taken.repeats == 3
+    assert len(begun) == taken.repeats == last == 3
     assert (taken.minimum, taken.median, taken.maximum) == (1.0, 2.0, 30.0)
+
+
+def test_no_pass_over_all_tokens_is_made_without_the_clock(monkeypatch):
+    """Those of the timed runs give what is recorded; the warm-up takes one frame of three."""
+    passes = []
+
+    class Counted(PortableBackend):
+        def rows(self, query, key):
+            passes.append(("rows", query.shape[1]))
+            return super().rows(query, key)
+
+        def apply_transposed(self, query, *rest):
+            passes.append(("product", query.shape[1]))
+            return super().apply_transposed(query, *rest)
+
+    @contextmanager
+    def single(*, device_type):
+        assert device_type == "cpu"
+        yield SingleProcess()
+
+    monkeypatch.setattr(attention, "choose_backend", lambda *_: Counted())
+    monkeypatch.setattr(sharded_cost, "of_this_run", single)
+    monkeypatch.setattr(sharded_cost.dist, "get_rank", lambda: 0)
+    monkeypatch.setattr(sharded_cost.dist, "get_world_size", lambda: 1)
+    config = Config(processes=(1,), frames=3, tokens_per_frame=7, heads=1, repeats=2)
+    sharded_cost._measure_share(config, "cpu")
+    assert [each for each in passes if each[1] == 7] == [("rows", 7), ("product", 7)]
+    assert [each for each in passes if each[1] != 7] == 2 * [("rows", 21)] + 2 * [("product", 21)]
 
 
 def test_efficiency_is_the_time_of_one_process_over_that_of_all(measurement, said):

@@ -11,6 +11,7 @@ import dataclasses
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -137,6 +138,7 @@ def _check_devices(config: Config, device: str) -> None:
         )
 
 
+_Found = TypeVar("_Found")
 _Result = tuple[dict[str, Timing], dict[str, np.ndarray]]
 
 
@@ -156,26 +158,31 @@ def _launch(config: Config, processes: int, device_type: str) -> list[_Result]:
 
 def _measure_share(config: Config, device_type: str) -> _Result:
     """What one process does: the queries of its share, with the keys of all."""
-    with of_this_run() as shards:
+    with of_this_run(device_type=device_type) as shards:
         rank, ranks = dist.get_rank(), dist.get_world_size()
         device = f"cuda:{rank}" if device_type == "cuda" else device_type
         query, key, columns = _share(config, device, rank, ranks)
         _warm_up(config, shards, query, key, columns)
         clock = partial(_timing, shards=shards, repeats=config.repeats, device=device)
-        timings = {"keys": clock(lambda: shards.concatenate(key))}
-        whole = shards.concatenate(key)
-        timings["statistics"] = clock(
-            lambda: StreamedAttention(query, whole, shards=shards).column_sums
-        )
-        attention = StreamedAttention(query, whole, shards=shards)
-        product = attention.apply_transposed(columns)
-        timings["apply_transposed"] = clock(lambda: attention.apply_transposed(columns))
+        timings = {}
+        timings["keys"], whole = clock(lambda: shards.concatenate(key))
+        timings["statistics"], attention = clock(lambda: _passes(query, whole, shards))
+        timings["apply_transposed"], product = clock(lambda: attention.apply_transposed(columns))
         if config.context_parallel:
             routes = context_parallel.attention_routes(query, key, key, shards)
             for route, operation in routes.items():
                 operation()
-                timings[route] = clock(operation)
+                timings[route], _ = clock(operation)
         return timings, _statistics(attention, product)
+
+
+def _passes(
+    query: Float[Tensor, "head query dim"], key: Float[Tensor, "head key dim"], shards: Shards
+) -> StreamedAttention:
+    """Attention with the passes over its rows and columns done."""
+    attention = StreamedAttention(query, key, shards=shards)
+    _ = attention.column_sums
+    return attention
 
 
 def _warm_up(
@@ -215,17 +222,18 @@ def _share(
 
 
 def _timing(
-    operation: Callable[[], object], *, shards: Shards, repeats: int, device: str
-) -> Timing:
-    """Seconds of an operation that all processes begin together.
+    operation: Callable[[], _Found], *, shards: Shards, repeats: int, device: str
+) -> tuple[Timing, _Found]:
+    """Seconds of an operation that all processes begin together, and what its last run found.
 
     Each runs it equally often, whatever its own clock says: they wait for each other inside.
     """
-    runs = []
+    runs, found = [], []
     for _ in range(repeats):
+        found.clear()
         shards.sum(torch.zeros(1, device=device))
-        runs.append(device_cost.seconds(operation, device))
-    return Timing(repeats, min(runs), statistics.median(runs), max(runs))
+        runs.append(device_cost.seconds(lambda: found.append(operation()), device))
+    return Timing(repeats, min(runs), statistics.median(runs), max(runs)), found[0]
 
 
 def _statistics(

@@ -88,6 +88,34 @@ def test_a_device_without_a_number_is_refused(monkeypatch):
         pass
 
 
+@pytest.mark.parametrize(
+    ("present", "device_type", "transport", "device"),
+    [
+        (False, None, "gloo", None),
+        (True, None, "nccl", torch.device("cuda", 1)),
+        (True, "cuda", "nccl", torch.device("cuda", 1)),
+        (True, "cpu", "gloo", None),
+    ],
+)
+def test_the_transport_is_that_of_the_tensors(monkeypatch, present, device_type, transport, device):
+    """Tensors on the CPU travel beside CUDA devices too, as those of a canary do."""
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    started = []
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: present)
+    monkeypatch.setattr(torch.cuda, "set_device", lambda _: None)
+    monkeypatch.setattr(torch.distributed, "is_initialized", lambda: bool(started))
+    monkeypatch.setattr(torch.distributed, "destroy_process_group", lambda: None)
+    monkeypatch.setattr(
+        torch.distributed,
+        "init_process_group",
+        lambda backend, *, timeout, device_id: started.append((backend, device_id)),
+    )
+    with of_this_run(device_type=device_type):
+        pass
+    assert started == [(transport, device)]
+
+
 def test_a_run_of_one_process_needs_no_group():
     with of_this_run() as shards:
         assert isinstance(shards, SingleProcess)

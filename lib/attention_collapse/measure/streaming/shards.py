@@ -126,33 +126,41 @@ def _is_of_another_process(error: RuntimeError) -> bool:
 
 
 @contextmanager
-def of_this_run(*, timeout: timedelta = TIMEOUT) -> Iterator[Shards]:
+def of_this_run(
+    *, device_type: str | None = None, timeout: timedelta = TIMEOUT
+) -> Iterator[Shards]:
     """The shards of a run started by ``torchrun``, or the single process of any other.
 
-    NCCL is used where there is CUDA, gloo elsewhere.
+    Tensors on CUDA travel by NCCL, those on the CPU by gloo; a run has one of the two.
 
     Args:
+        device_type: Where the tensors will be, ``"cuda"`` or ``"cpu"``; CUDA by default, where
+            there is CUDA.
         timeout: How long to wait for the other processes in one operation.
 
     Raises:
-        ValueError: If there is CUDA and the process does not know its number on its machine.
+        ValueError: If the tensors will be on CUDA and the process does not know its number on its
+            machine.
 
     Home section: *A thousand frames*.
     """
     if "WORLD_SIZE" not in os.environ:
         yield SingleProcess()
         return
-    dist.init_process_group(timeout=timeout, device_id=_own_device())
+    on_cuda = (device_type or ("cuda" if torch.cuda.is_available() else "cpu")) == "cuda"
+    dist.init_process_group(
+        "nccl" if on_cuda else "gloo",
+        timeout=timeout,
+        device_id=_own_device() if on_cuda else None,
+    )
     try:
         yield DistributedShards(timeout=timeout)
     finally:
         dist.destroy_process_group()
 
 
-def _own_device() -> torch.device | None:
-    """The CUDA device of this process, if there is CUDA, made the current one."""
-    if not torch.cuda.is_available():
-        return None
+def _own_device() -> torch.device:
+    """The CUDA device of this process, made the current one."""
     if "LOCAL_RANK" not in os.environ:
         raise ValueError(
             "a process must know its number on this machine, got no LOCAL_RANK: start with torchrun"
