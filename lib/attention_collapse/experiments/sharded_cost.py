@@ -3,8 +3,7 @@
 Every number of processes measures the same attention in the same run. One process is the baseline:
 the efficiency of ``R`` processes is its time over ``R`` times theirs. Keys start out split as the
 queries are, so that what it takes to bring them together is part of the cost. Every process first
-takes each stage on the first frame of its share, so that compilation and connections are not
-counted.
+takes each stage on the first frame of its share, so that neither compiling nor connecting counts.
 """
 
 import dataclasses
@@ -185,17 +184,11 @@ def _passes(
     return attention
 
 
-def _warm_up(
-    config: Config,
-    shards: Shards,
-    query: Float[Tensor, "head query dim"],
-    key: Float[Tensor, "head query dim"],
-    columns: Float[Tensor, "head query column"],
-) -> None:
+def _warm_up(config: Config, shards: Shards, *share: Float[Tensor, "head query _"]) -> None:
     """Every stage on one frame of each process."""
-    query, key, columns = (x[:, : config.tokens_per_frame] for x in (query, key, columns))
-    attention = StreamedAttention(query.clone(), shards.concatenate(key), shards=shards)
-    _statistics(attention, attention.apply_transposed(columns.clone()))
+    query, key, columns = (part[:, : config.tokens_per_frame].clone() for part in share)
+    attention = _passes(query, shards.concatenate(key), shards)
+    _statistics(attention, attention.apply_transposed(columns))
 
 
 def _share(
