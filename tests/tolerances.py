@@ -413,6 +413,13 @@ STATED_ERRORS = 3.0
 # Beside it, values that moved by one per cent or less count as known: a bias in their favour.
 SETTLED = 1e-2
 
+# --- chapters: what exact numbers cost ---
+
+# 1,041,000 tokens squared are called 10^12 entries: they are 1.084 of it.
+ABOUT_A_MILLION = 0.1
+# Shares of a floor at 100 and at 1000 frames, each of a few runs on one device.
+SAME_SHARE = 0.02
+
 # --- experiments of many frames ---
 
 # A streamed statistic in float64 against the whole matrix of the same network: sums in another
