@@ -3,7 +3,7 @@ import dataclasses
 import pytest
 import torch
 
-from attention_collapse.experiments import provenance
+from attention_collapse import provenance
 from attention_collapse.experiments.scratch import Memory, Scratch, open_store
 
 

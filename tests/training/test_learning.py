@@ -1,29 +1,29 @@
 """The preset tiny learns, on two cores while you wait."""
 
-import json
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
-from attention_collapse.training import PRESETS
+from attention_collapse.training import PRESETS, Outcome
 from attention_collapse.training.__main__ import main
 from attention_collapse.training.weights import save_weights
 from attention_collapse.vggt import VGGT
 
 
 def test_tiny_is_better_than_the_mean_on_worlds_it_has_not_seen(tmp_path: Path):
-    assert main(["--preset", "tiny", "--out", str(tmp_path)]) == 0
-    record = json.loads((tmp_path / "training.json").read_text())
-    network, mean = record["test_errors"]["network"], record["test_errors"]["mean predictor"]
+    assert main(["--preset", "tiny", "--device", "cpu", "--out", str(tmp_path)]) == 0
+    outcome = Outcome.load(tmp_path)
+    network, mean = outcome.test_errors["network"], outcome.test_errors["mean predictor"]
     assert network["points"] <= 0.7 * mean["points"]
     assert network["depth"] <= 0.9 * mean["depth"]
-    assert record["settings"]["seed"] == 0
-    assert record["commands"] == [
-        f"python -m attention_collapse.training --preset tiny --out {tmp_path}"
+    assert outcome.settings["seed"] == 0
+    assert outcome.commands == [
+        "python -m attention_collapse.training --preset tiny --steps 320 --seed 0 --device cpu "
+        "--out DIR"
     ]
-    assert len(record["curve"][0]) == len(record["columns"])
+    assert len(outcome.curve[0]) == len(outcome.columns)
 
     path = tmp_path / "weights.safetensors"
     assert {weight.dtype for weight in load_file(path).values()} == {torch.float16}
@@ -35,7 +35,7 @@ def test_the_command_line_refuses_what_it_cannot_do(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
     assert main(["--preset", "tiny", "--device", "nowhere", "--out", str(tmp_path)]) == 2
-    assert "device must be one that torch finds, got nowhere" in capsys.readouterr().err
+    assert "device must be one that torch can use here, got 'nowhere'" in capsys.readouterr().err
     assert main(["--preset", "tiny", "--resume", "--out", str(tmp_path)]) == 2
     assert "error: a run to resume must have a checkpoint" in capsys.readouterr().err
 

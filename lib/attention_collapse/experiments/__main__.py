@@ -13,8 +13,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from attention_collapse import records
-from attention_collapse.experiments import provenance
+from attention_collapse import provenance, records
 from attention_collapse.experiments.experiment import (
     EXPERIMENTS,
     Experiment,

@@ -15,8 +15,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from attention_collapse import records, scenes
-from attention_collapse.experiments import provenance
+from attention_collapse import provenance, records, scenes
 from attention_collapse.experiments.experiment import Measurement, Report, silent
 from attention_collapse.experiments.layer_measures import AXES, SEARCH_SEED, UNITS, LayerMeasures
 from attention_collapse.tokens import TokenLayout

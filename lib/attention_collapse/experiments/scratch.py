@@ -10,7 +10,7 @@ from typing import Any
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from attention_collapse.experiments import provenance
+from attention_collapse import provenance
 
 _SETTINGS, _ENDING = "settings.json", ".safetensors"
 

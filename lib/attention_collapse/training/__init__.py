@@ -8,7 +8,7 @@
   the weights.
 - ``run``: how far a run has come; ``loop``: the steps; ``checkpoints``: the way on after a stop.
 - ``evaluation``: errors on worlds that training has not seen.
-- ``weights``: what a run leaves behind.
+- ``session``: a run to its end; ``weights`` and ``outcome``: what it leaves behind.
 
 ``python -m attention_collapse.training --preset mini --out DIR`` does it all.
 """
@@ -19,7 +19,9 @@ from attention_collapse.training.config import PRESETS, TrainingConfig
 from attention_collapse.training.evaluation import mean_predictor_errors, network_errors
 from attention_collapse.training.loop import NonFiniteLoss, train
 from attention_collapse.training.losses import Errors, errors, loss
+from attention_collapse.training.outcome import Outcome
 from attention_collapse.training.run import Run
+from attention_collapse.training.session import finish
 from attention_collapse.training.targets import Targets, reference_targets
 
 __all__ = [
@@ -28,10 +30,12 @@ __all__ = [
     "BatchSource",
     "Errors",
     "NonFiniteLoss",
+    "Outcome",
     "Run",
     "Targets",
     "TrainingConfig",
     "errors",
+    "finish",
     "loss",
     "mean_predictor_errors",
     "network_errors",

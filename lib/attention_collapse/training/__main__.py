@@ -1,26 +1,19 @@
 """Command line: train a preset and keep its weights."""
 
 import argparse
-import dataclasses
 import shlex
 import sys
-import time
 from pathlib import Path
 
 import torch
 
-from attention_collapse.training.batches import BatchSource
+from attention_collapse import provenance
 from attention_collapse.training.config import DEFAULT_STEPS, PRESETS
-from attention_collapse.training.evaluation import mean_predictor_errors, network_errors
-from attention_collapse.training.loop import NonFiniteLoss, train
+from attention_collapse.training.loop import NonFiniteLoss
 from attention_collapse.training.run import Run
-from attention_collapse.training.weights import save_record, save_weights
-from attention_collapse.vggt import VGGT
+from attention_collapse.training.session import finish
 
 _PROGRAM = "python -m attention_collapse.training"
-
-# Worlds of each kind, and batches, of the test errors.
-TEST_WORLDS, TEST_BATCHES = 256, 8
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -28,11 +21,20 @@ def main(arguments: list[str] | None = None) -> int:
 
     Home section: *mini-VGGT*.
     """
-    given = sys.argv[1:] if arguments is None else arguments
-    options = _parser().parse_args(given)
+    options = _parser().parse_args(arguments)
+    steps = DEFAULT_STEPS[options.preset] if options.steps is None else options.steps
     try:
-        _check_device(options.device)
-        _run(options, shlex.join(["python", "-m", "attention_collapse.training", *given]))
+        provenance.check_device(options.device)
+        run = Run.open(
+            PRESETS[options.preset],
+            seed=options.seed,
+            steps=steps,
+            folder=options.out,
+            device=options.device,
+            resume=options.resume,
+            command=_command(options, steps),
+        )
+        finish(run, report=_report)
     except (ValueError, NonFiniteLoss) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -59,60 +61,12 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _check_device(name: str) -> None:
-    try:
-        torch.empty(0, device=name)
-    except (RuntimeError, AssertionError) as error:
-        raise ValueError(
-            f"device must be one that torch finds, got {name} ({error}); use cpu, or a machine "
-            "with that device"
-        ) from error
-
-
-def _run(options: argparse.Namespace, command: str) -> None:
-    config = PRESETS[options.preset]
-    steps = DEFAULT_STEPS[options.preset] if options.steps is None else options.steps
-    run = Run.open(
-        config,
-        seed=options.seed,
-        steps=steps,
-        folder=options.out,
-        device=options.device,
-        resume=options.resume,
-        command=command,
-    )
-    source = _drawn_worlds(run)
-    train(run, source.batch, report=_report)
-    weights = save_weights(options.out, run.averaged_weights())
-    _report(weights)
-    _report(save_record(options.out, run, test_errors=_test_errors(run, source, weights)))
-
-
-def _drawn_worlds(run: Run) -> BatchSource:
-    begin = time.monotonic()
-    _report(f"drawing {run.config.worlds} rooms and as many corridors")
-    source = BatchSource(run.config, seed=run.seed, device=run.device)
-    run.seconds += time.monotonic() - begin
-    return source
-
-
-def _test_errors(run: Run, source: BatchSource, weights: Path) -> dict[str, dict[str, float]]:
-    """Errors on new worlds: of the kept weights, and of the mean of training."""
-    fewer = dataclasses.replace(run.config, worlds=min(run.config.worlds, TEST_WORLDS))
-    unseen = BatchSource(fewer, seed=run.seed, device=run.device, test=True)
-    tested = [unseen.batch(step) for step in range(TEST_BATCHES)]
-    seen = [source.batch(step) for step in range(TEST_BATCHES)]
-    network = VGGT.from_checkpoint(
-        weights, run.config.network, device=run.device, dtype=torch.float32
-    )
-    results = {
-        "network": network_errors(network, tested),
-        "mean predictor": mean_predictor_errors(seen, tested),
-    }
-    return {
-        name: {key: float(value) for key, value in vars(result).items()}
-        for name, result in results.items()
-    }
+def _command(options: argparse.Namespace, steps: int) -> str:
+    """The command with all that it leaves to the defaults, and with no path of this machine."""
+    words = ["--preset", options.preset, "--steps", str(steps), "--seed", str(options.seed)]
+    words += ["--device", options.device]
+    resume = " --resume" if options.resume else ""
+    return f"{_PROGRAM} {shlex.join(words)}{resume} --out DIR"
 
 
 def _report(line: object) -> None:

@@ -30,4 +30,9 @@ def mini(
         FileNotFoundError: There is no such file.
         CheckpointError: The file is damaged or does not fit the network.
     """
+    if not Path(weights).exists():
+        raise FileNotFoundError(
+            f"there are no weights at {weights}; install the package anew, or train some with "
+            "python -m attention_collapse.training --preset mini and pass their file"
+        )
     return VGGT.from_checkpoint(weights, MINI, device=device, dtype=dtype)

@@ -12,7 +12,7 @@ import numpy as np
 import scipy
 import torch
 
-_PACKAGE = Path(__file__).parents[1]
+_PACKAGE = Path(__file__).parent
 
 
 def check_device(device: str) -> None:
