@@ -1,4 +1,4 @@
-"""Command line: list | run | canary | status.
+"""Command line: list | run | package | canary | status.
 
 Exit status: 0 done; 1 a canary moved, a record is not current, or memory or another process gave
 way; 2 refused; 75 a long run has layers left and goes on by the same command; 130 interrupted.
@@ -23,6 +23,7 @@ from attention_collapse.experiments.experiment import (
 )
 from attention_collapse.experiments.scratch import Unfinished
 from attention_collapse.experiments.status import CHAPTERS, record_states
+from attention_collapse.experiments.training_record import ship_weights, training_record
 from attention_collapse.measure.streaming import ShardError, TextBar
 
 _PROGRAM = "python -m attention_collapse.experiments"
@@ -82,6 +83,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     run.set_defaults(command=_run)
 
+    package = commands.add_parser("package", help="make the record of a finished training")
+    package.add_argument("folder", type=Path, help="what was given to the training as --out")
+    package.add_argument("--what", required=True, help="name of the record, such as mini_seed0")
+    package.add_argument("--out", type=Path, default=records.DATA)
+    package.add_argument("--weights", type=Path, help="file that receives a copy of the weights")
+    package.set_defaults(command=_package)
+
     canary = commands.add_parser("canary", help="recompute the canary of every record")
     canary.add_argument("--records", type=Path, default=records.DATA)
     canary.set_defaults(command=_canary)
@@ -135,6 +143,17 @@ def _run(options: argparse.Namespace) -> int:
     if hasattr(experiment, "plot"):
         path.with_suffix(".png").write_bytes(experiment.plot(record.arrays))
     print(path)
+    return 0
+
+
+def _package(options: argparse.Namespace) -> int:
+    records.check_name("what", options.what)
+    records.refuse_existing(options.out, "training", options.what)
+    record = training_record(options.folder, options.what)
+    if options.weights is not None:
+        ship_weights(options.folder, options.weights)
+        print(options.weights)
+    print(records.save(record, options.out))
     return 0
 
 

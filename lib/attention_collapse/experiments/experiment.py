@@ -46,6 +46,7 @@ EXPERIMENTS = (
     "sharded_cost",
     "train_range",
     "trained_merging",
+    "training",
     "walk_error",
     "walk_frames",
 )
