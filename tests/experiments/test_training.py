@@ -58,7 +58,9 @@ def test_the_record_has_the_time_and_the_place_of_the_run(folder: Path):
     outcome = Outcome.load(folder)
     elsewhere = outcome.device | {"name": "NVIDIA H200"}
     past = {"time": "2026-01-31T12:00:00+00:00", "source_digest": "0" * 64, "device": elsewhere}
-    changed = dataclasses.replace(outcome, commands=["start", "resume"], **past)
+    changed = dataclasses.replace(
+        outcome, commands=["start", "resume"], compute_dtype="bfloat16", **past
+    )
     changed.save(folder)
     record = training_record(folder, "tiny_seed1")
     assert {name: getattr(record, name) for name in past} == past

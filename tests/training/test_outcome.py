@@ -18,6 +18,7 @@ def outcome() -> Outcome:
         device={"name": "cpu", "memory": None, "driver": None, "count": 1},
         versions={"torch": "2.9"},
         source_digest="0" * 64,
+        compute_dtype="float32",
         tf32=False,
         seconds=1.5,
         test_errors={"network": {"points": 0.1}, "mean predictor": {"points": 0.4}},

@@ -101,9 +101,8 @@ def outcome_measurement(outcome: Outcome, weights: Path) -> Measurement:
         arrays[f"test_{name}"] = np.array([errors[name] for errors in tested])
         units[f"test_{name}"], axes[f"test_{name}"] = UNITS[name], ("predictor",)
     arrays["seconds"], units["seconds"], axes["seconds"] = np.array(outcome.seconds), "s", ()
-    on_gpu = outcome.device["name"] != "cpu"
     numerics = {
-        "compute_dtype": "bfloat16" if on_gpu else "float32",
+        "compute_dtype": outcome.compute_dtype,
         "storage_dtype": "float32",
         "tf32": outcome.tf32,
         "seeds": {"run": outcome.settings["seed"]},

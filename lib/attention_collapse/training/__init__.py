@@ -4,8 +4,9 @@
 - ``batch`` and ``batches``: rendered scenes for each step, through ``shading`` and, on a GPU, one
   round ``ahead``; ``targets``: what a network should say about them.
 - ``losses``: the loss, and errors in plain units.
-- ``compilation`` and ``gradients``: those of a batch; ``muon`` and ``optimisation``: one step of
-  the weights.
+- ``compilation`` and ``gradients``: those of a batch; ``precision``: how long the numbers are that
+  are multiplied.
+- ``muon`` and ``optimisation``: one step of the weights.
 - ``run``: how far a run has come; ``loop``: the steps; ``checkpoints``: the way on after a stop.
 - ``evaluation``: errors on worlds that training has not seen.
 - ``session``: a run to its end; ``weights`` and ``outcome``: what it leaves behind.

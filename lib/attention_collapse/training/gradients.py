@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from attention_collapse.training.batch import Batch
 from attention_collapse.training.config import TrainingConfig
 from attention_collapse.training.losses import errors, loss
+from attention_collapse.training.precision import product_dtype
 
 # Passes before a recording, which compile what is compiled and make the tables of positions.
 REHEARSALS = 2
@@ -20,7 +21,8 @@ def set_gradients(
 ) -> Float[Tensor, "number"]:
     """Put the gradients of a batch's loss in the place of those before; the loss and the errors.
 
-    On a GPU, matrix products are in bfloat16; weights, residuals and heads stay in float32.
+    On a GPU that has it, matrix products are in bfloat16; weights, residuals and heads stay in
+    float32.
     Home section: *mini-VGGT*.
 
     Args:
@@ -95,6 +97,7 @@ class RecordedGradients:
 
 
 def _short_numbers(device: torch.device) -> AbstractContextManager:
-    if device.type == "cpu":
+    dtype = product_dtype(device)
+    if dtype is torch.float32:
         return nullcontext()
-    return torch.autocast(device.type, dtype=torch.bfloat16)
+    return torch.autocast(device.type, dtype=dtype)

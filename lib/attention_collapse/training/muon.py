@@ -8,6 +8,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from attention_collapse.training.precision import product_dtype
+
 # An odd polynomial whose iteration takes every number in (0, 1] to about one, fastest at zero.
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 ITERATIONS = 5
@@ -25,11 +27,13 @@ def orthogonalised(
 
     .. math:: X \leftarrow a X + b (X X^\top) X + c (X X^\top)^2 X.
 
-    The singular values end between about 0.7 and 1.2. On a GPU the products are in bfloat16.
+    The singular values end between about 0.7 and 1.2. On a GPU that has it, the
+    products are in bfloat16.
 
     Source: Jordan et al., Muon (2024), for the coefficients. Home section: *mini-VGGT*.
     """
-    working = torch.bfloat16 if matrices.is_cuda else matrices.dtype
+    short = product_dtype(matrices.device) is torch.bfloat16
+    working = torch.bfloat16 if short else matrices.dtype
     tall = matrices.shape[-2] > matrices.shape[-1]
     x = matrices.mT if tall else matrices
     x = (x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)).to(working)

@@ -22,6 +22,7 @@ class Outcome:
         device: As ``provenance.device_facts`` describes it.
         versions: Of Python and of the libraries that computed.
         source_digest: Of the package's Python files.
+        compute_dtype: Number format of matrix products.
         tf32: Whether products of 32-bit matrices were shortened.
         seconds: Time of all steps in all commands together.
         test_errors: Of the network and of the mean predictor on new worlds, by quantity.
@@ -35,6 +36,7 @@ class Outcome:
     device: Mapping[str, Any]
     versions: Mapping[str, str]
     source_digest: str
+    compute_dtype: str
     tf32: bool
     seconds: float
     test_errors: Mapping[str, Mapping[str, float]]

@@ -12,6 +12,7 @@ from attention_collapse.training.batches import BatchSource
 from attention_collapse.training.evaluation import mean_predictor_errors, network_errors
 from attention_collapse.training.loop import COLUMNS, train
 from attention_collapse.training.outcome import Outcome
+from attention_collapse.training.precision import product_dtype
 from attention_collapse.training.run import Run
 from attention_collapse.training.weights import save_weights
 from attention_collapse.vggt import VGGT
@@ -49,6 +50,7 @@ def finish(run: Run, *, report: Report = print) -> Outcome:
         device=provenance.device_facts(str(run.device)),
         versions=provenance.versions(),
         source_digest=provenance.source_digest(),
+        compute_dtype=str(product_dtype(run.device)).removeprefix("torch."),
         tf32=torch.backends.cuda.matmul.allow_tf32,
         seconds=run.seconds,
         test_errors=_test_errors(run, source, weights),
