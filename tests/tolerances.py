@@ -554,3 +554,14 @@ COARSE_GRAINED = 0.1
 # Destinations of a frame are all that stays but its five special tokens, of 75 in the largest
 # cells.
 COUNTED_DESTINATIONS = 0.07
+# --- mini-VGGT ---
+
+# Numbers up to ten in float32 that went through a quaternion: some roundings of 1e-6.
+TARGETS_IN_FLOAT32 = 2e-5
+# Least cost of a pixel on a grid of confidences in steps of .001: it is flat there.
+GRID_OF_CONFIDENCES = 1e-6
+# The 1e-7 that keeps Muon's norm from zero, over a norm of a few, times a slope of 485 at most.
+MUON_GUARD = 2e-5
+# Factor between errors on eight scenes and on the eight batches of the record: scenes differ by as
+# much among themselves.
+FEW_TEST_SCENES = 2

@@ -24,6 +24,7 @@ CHAPTERS = (
     "measuring-collapse",
     "a-thousand-frames",
     "token-merging",
+    "mini-vggt",
 )
 DISPLAYED = re.compile(r"\$\$(.+?)\$\$[ \t]*(?:\(([\w-]+)\))?", re.DOTALL)
 DIRECTIVE = re.compile(r"^:(?:label|name): ([\w-]+)$", re.MULTILINE)

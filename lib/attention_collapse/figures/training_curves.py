@@ -6,7 +6,6 @@ import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
 from attention_collapse.figures import style
 
@@ -22,7 +21,7 @@ Arrays = Mapping[str, np.ndarray]
 
 
 def draw_training_curves(runs: Sequence[Arrays]) -> Figure:
-    """One panel for each error over the steps, one line for each run.
+    """One panel for each error over the steps, both logarithmic, one line for each run.
 
     A dot at the end is the error of the kept weights on new worlds, dashed is that of the mean
     predictor there.
@@ -42,9 +41,9 @@ def draw_training_curves(runs: Sequence[Arrays]) -> Figure:
     for letter, axes, name in zip("abcd", panels.flat, TITLES, strict=True):
         for run in runs:
             _draw_run(axes, run, name)
-        axes.set_yscale("log")
+        axes.set(xscale="log", yscale="log")
+        style.label_logarithm(axes.xaxis, narrow=True)
         style.label_logarithm(axes.yaxis)
-        axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         axes.set_title(f"{letter}  {TITLES[name]}")
         axes.grid(axis="y")
     for axes in panels[1]:
