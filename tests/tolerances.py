@@ -556,8 +556,8 @@ COARSE_GRAINED = 0.1
 COUNTED_DESTINATIONS = 0.07
 # --- mini-VGGT ---
 
-# Numbers up to ten in float32 that went through a quaternion: some roundings of 1e-6.
-TARGETS_IN_FLOAT32 = 2e-5
+# Numbers up to ten in float64, rotations by way of a quaternion.
+ENCODED_POSE = 1e-10
 # Least cost of a pixel on a grid of confidences in steps of .001: it is flat there.
 GRID_OF_CONFIDENCES = 1e-6
 # The 1e-7 that keeps Muon's norm from zero, over a norm of a few, times a slope of 485 at most.

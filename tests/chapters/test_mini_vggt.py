@@ -17,13 +17,14 @@ from attention_collapse.tokens import TokenLayout
 from attention_collapse.training.batches import FIRST_TEST_WORLD, FIRST_TRAINING_WORLD
 from attention_collapse.training.muon import COEFFICIENTS, ITERATIONS, orthogonalised
 from attention_collapse.training.optimisation import schedule
+from attention_collapse.training.targets import reference_targets
 from attention_collapse.vggt.mini import MINI_WEIGHTS
 from tolerances import (
+    ENCODED_POSE,
     FEW_TEST_SCENES,
     FLOAT64,
     GRID_OF_CONFIDENCES,
     MUON_GUARD,
-    TARGETS_IN_FLOAT32,
     quoted,
 )
 
@@ -85,21 +86,25 @@ def orbit():
 
 @pytest.mark.claims("eq-reference-targets")
 def test_targets_of_training_are_those_of_the_equation():
-    source = training.BatchSource(
-        replace(MINI, worlds=2, batch_frames=4, frame_counts=(2,), rendered_together=1), seed=0
-    )
-    targets = source.batch(0).targets
-    encoded = vggt.decode_pose(targets.pose_encoding, MINI.image_size)[0]
-    rotation, translation = encoded.double().split((3, 1), dim=-1)
-    identity = torch.eye(3, dtype=torch.float64)
-    close = {"rtol": 0, "atol": TARGETS_IN_FLOAT32}
-    torch.testing.assert_close(rotation[:, 0], identity.expand(2, 3, 3), **close)
-    torch.testing.assert_close(translation[:, 0], torch.zeros(2, 3, 1).double(), **close)
-    length = targets.points[:, 0].norm(dim=-1).mean((-2, -1)).double()
-    torch.testing.assert_close(length, torch.ones(2).double(), **close)
-    seen = (rotation[:, :, None, None] @ targets.points.double()[..., None])[..., 0]
-    depth = seen[..., 2] + translation[:, :, None, None, 2, 0]
-    torch.testing.assert_close(depth, targets.depth.double(), **close)
+    scene, views = orbit(), torch.zeros(3, dtype=torch.int64)
+    room = scenes.orbit_collection([0], dtype=torch.float64)
+    clips = room.film(views, torch.arange(3).double(), image_size=(14, 14))
+    targets = reference_targets(clips, views)
+    cameras = vggt.decode_pose(targets.pose_encoding, (14, 14))[0]
+
+    first = scene.world_to_camera[0]
+    for frame, camera in enumerate(scene.world_to_camera):
+        points = scene.points[frame] @ first[:, :3].T + first[:, 3]
+        length = (scene.points[0] @ first[:, :3].T + first[:, 3]).norm(dim=-1).mean()
+        turn = camera[:, :3] @ first[:, :3].T
+        shift = (camera[:, 3] - turn @ first[:, 3]) / length
+        agree(targets.points[frame], points / length)
+        agree(targets.depth[frame], scene.depth[frame] / length)
+        agree(cameras[frame], torch.cat((turn, shift[:, None]), dim=-1))
+
+
+def agree(found, expected):
+    torch.testing.assert_close(found, expected, rtol=0, atol=ENCODED_POSE)
 
 
 @pytest.mark.claims("prop-gauge")

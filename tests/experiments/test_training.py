@@ -48,7 +48,10 @@ def test_a_finished_run_gives_the_record_that_the_experiment_takes(folder: Path)
     for name in record.arrays.keys() - {"seconds"}:
         np.testing.assert_array_equal(record.arrays[name], measured.arrays[name])
     assert record.arrays["curve_step"].tolist() == [2, 3]
-    assert record.arrays["test_points"].shape == (2,)
+    errors = Outcome.load(folder).test_errors
+    said = [errors[name]["points"] for name in ("network", "mean predictor")]
+    assert record.arrays["test_points"].tolist() == said
+    assert said[0] != said[1]
     digest = hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest()
     assert record.numerics["weights"] == {"sha256": digest}
     assert record.canary.differences(canary()) == {}
