@@ -186,7 +186,6 @@ def test_the_packaged_weights_are_those_of_the_record(record):
     digest = hashlib.sha256(MINI_WEIGHTS.read_bytes()).hexdigest()
     assert digest == record.numerics["weights"]["sha256"]
     assert record.config == {"preset": "mini", "steps": 22_000, "seed": 0}
-    assert record.arrays["seconds"] <= 600
 
 
 def test_the_packaged_weights_have_the_recorded_errors(record):
@@ -200,20 +199,67 @@ def test_the_packaged_weights_have_the_recorded_errors(record):
         assert value < blind / 3, name
 
 
-def test_the_curves_are_as_described(record):
-    run = record.arrays
+@pytest.mark.parametrize("what", ["mini_seed0", "mini_seed1"])
+def test_the_curves_are_as_described(what):
+    run = records.find("training", what).arrays
     steps = run["curve_step"]
+    assert steps[-1] == 22_000
     for name in ("points", "depth", "translation", "rotation"):
         curve, (said, blind) = run[f"curve_{name}"], run[f"test_{name}"]
-        assert said < blind / 3
-        # They fall while the step sizes do.
-        assert curve[-20:].mean() < 0.9 * curve[np.abs(steps - 14_300).argmin() - 10 :][:20].mean()
-    # Depth is better than the mean at a time when cameras are not.
-    early = {
-        name: steps[(run[f"curve_{name}"] < 0.6 * run[f"test_{name}"][1]).argmax()]
-        for name in ("depth", "rotation")
-    }
-    assert early["depth"] < early["rotation"]
+        assert said < blind / 20
+        # They fall while the step sizes do, as fast as in thrice as many steps before.
+        late, middle, early = (curve[abs(steps - at) < 500].mean() for at in (21_700, 14_300, 5000))
+        assert late < 0.75 * middle
+        assert middle / late > 0.9 * early / middle
+    # Depth falls at once, cameras stay at those of the mean predictor for some 500 steps.
+    share = {name: run[f"curve_{name}"] / run[f"test_{name}"][1] for name in ("depth", "rotation")}
+    assert share["depth"][steps == 300] < 0.5
+    assert (share["rotation"][steps <= 450] > 0.9).all()
+    assert share["rotation"][steps == 1000] < 0.3
+
+
+def test_both_runs_end_alike(record):
+    second = records.find("training", "mini_seed1")
+    assert second.config["seed"] == 1
+    for name in ("points", "depth", "translation", "rotation"):
+        one, other = (each.arrays[f"test_{name}"][0] for each in (record, second))
+        assert abs(one / other - 1) < 0.15
+
+
+@pytest.fixture(scope="module")
+def network():
+    return vggt.mini()
+
+
+def errors_of_points(network, scene, shown=8):
+    said = network.reconstruct(scene.images[:shown])
+    off = (said.points[0] - from_first_camera(scene).points[:shown]).norm(dim=-1)
+    return off, said.points_confidence[0]
+
+
+def test_errors_lie_at_edges_and_where_the_network_is_not_sure(network):
+    room = scenes.orbit(8, image_size=(56, 56), seed=3)
+    off, sure = errors_of_points(network, room)
+    depth = from_first_camera(room).depth.log()
+    pool = torch.nn.functional.max_pool2d
+    edge = pool(depth, 3, 1, 1) + pool(-depth, 3, 1, 1) > np.log(1.2)
+    assert 0.1 < edge.double().mean() < 0.16
+    assert off[edge].sum() > 0.5 * off.sum()
+    least, middle = sure.quantile(0.1), sure.quantile(0.5)
+    assert off[sure < least].mean() > 10 * off[sure > middle].mean()
+
+
+def test_further_frames_help_the_first_in_rooms_and_not_in_corridors(network):
+    gains = {}
+    for family in (scenes.orbit, scenes.walk):
+        filmed = [family(8, image_size=(56, 56), seed=seed) for seed in range(10, 16)]
+        alone, among = (
+            np.array([errors_of_points(network, each, shown)[0][0].mean() for each in filmed])
+            for shown in (1, 8)
+        )
+        gains[family] = (alone - among).mean() / alone.mean()
+    assert 0.1 < gains[scenes.orbit] < 0.25
+    assert -0.08 < gains[scenes.walk] < 0.02
 
 
 def test_it_has_fewer_parameters_and_layers_by_the_stated_factors():
