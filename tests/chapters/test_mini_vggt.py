@@ -290,7 +290,12 @@ def test_exercise_mini_parameters():
 
 
 @pytest.mark.claims("exercise-frames-seen")
-def test_exercise_frames_seen():
+def test_exercise_frames_seen(record):
     assert training.config.DEFAULT_STEPS["mini"] == 22_000
     assert 22_000 * MINI.batch_frames == 10_560_000
     assert 10_560_000 / (2 * MINI.worlds) == pytest.approx(1289, abs=quoted(0))
+    run = record.arrays
+    pairs = {"points": (0.0106, 0.0113, quoted(4)), "rotation": (0.20, 0.24, quoted(2))}
+    for name, (seen, unseen, rounding) in pairs.items():
+        assert run[f"curve_{name}"][-1] == pytest.approx(seen, abs=rounding)
+        assert run[f"test_{name}"][0] == pytest.approx(unseen, abs=rounding)
