@@ -554,6 +554,7 @@ COARSE_GRAINED = 0.1
 # Destinations of a frame are all that stays but its five special tokens, of 75 in the largest
 # cells.
 COUNTED_DESTINATIONS = 0.07
+
 # --- mini-VGGT ---
 
 # Numbers up to ten in float64, rotations by way of a quaternion.
