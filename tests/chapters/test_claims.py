@@ -25,6 +25,7 @@ CHAPTERS = (
     "a-thousand-frames",
     "token-merging",
     "mini-vggt",
+    "does-it-collapse",
 )
 DISPLAYED = re.compile(r"\$\$(.+?)\$\$[ \t]*(?:\(([\w-]+)\))?", re.DOTALL)
 DIRECTIVE = re.compile(r"^:(?:label|name): ([\w-]+)$", re.MULTILINE)

@@ -27,7 +27,7 @@ def heat_maps_png(
         query: Frame, row and column of the query.
         title: Above the maps.
 
-    Home section: *Does it collapse*.
+    Home section: *Does it collapse?*.
     """
     with matplotlib.rc_context():
         return style.png(draw_heat_maps(images, maps, query=query, title=title))
@@ -48,7 +48,7 @@ def draw_heat_maps(
         query: Frame, row and column of the query.
         title: Above the maps.
 
-    Home section: *Does it collapse*.
+    Home section: *Does it collapse?*.
     """
     frames = len(images)
     figure = style.figure(height=0.5 + len(maps) * min(1.6, 0.3 + style.WIDTH / frames))

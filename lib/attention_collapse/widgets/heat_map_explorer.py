@@ -43,7 +43,7 @@ class HeatMapExplorer(BookWidget):
     Raises:
         ValueError: If a trait leaves its range, or there are more weights than a page may hold.
 
-    Home section: *Does it collapse*.
+    Home section: *Does it collapse?*.
     """
 
     _esm = front_end(

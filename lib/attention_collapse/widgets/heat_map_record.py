@@ -16,7 +16,7 @@ from attention_collapse.widgets.quantisation import SHARE_LEVELS
 class RecordedHeatMaps:
     """What ``HeatMapExplorer.from_maps`` shows.
 
-    Home section: *Does it collapse*.
+    Home section: *Does it collapse?*.
 
     Attributes:
         images: Pixels in [0, 1].
@@ -50,7 +50,7 @@ def heat_maps_of(
     Raises:
         ValueError: If a query asked for is not a patch.
 
-    Home section: *Does it collapse*.
+    Home section: *Does it collapse?*.
     """
     frame, slot = np.asarray(arrays["queries"]).T
     chosen = np.flatnonzero(slot >= SPECIAL_TOKENS) if queries is None else np.array(queries)

@@ -10,12 +10,15 @@ from attention_collapse.widgets.quantisation import decode_shares, encode_shares
 
 Maps = Float[np.ndarray, "layer head query frame row column"]
 
+MASS_ROUNDING = 0.01
+"""What the rounding of a row of weights to 8 bits may add to its sum."""
+
 
 @dataclass(frozen=True)
 class HeatMaps:
     """Attention of some queries in a forward pass, over the patches of its first frames.
 
-    Home section: *Does it collapse*.
+    Home section: *Does it collapse?*.
 
     Attributes:
         frames: Frames of the pass; the first ones are shown.
@@ -56,7 +59,7 @@ class HeatMaps:
 
 def _require_weights(weights: Maps) -> None:
     peaks, masses = weights.max(axis=(3, 4, 5)), weights.sum(axis=(3, 4, 5))
-    if not (weights.min() >= 0 and peaks.min() > 0 and masses.max() <= 1.001):
+    if not (weights.min() >= 0 and peaks.min() > 0 and masses.max() <= 1 + MASS_ROUNDING):
         raise StateError(
             "a map must hold weights of one query, not negative, some above 0 and of a sum up to "
             f"1; got weights from {weights.min():.3g} and sums up to {masses.max():.3g}: give "
@@ -73,7 +76,7 @@ def encode_maps(weights: Maps) -> tuple[str, list[float]]:
     Args:
         weights: Attention of every query.
 
-    Home section: *Does it collapse*.
+    Home section: *Does it collapse?*.
     """
     peaks = np.array([float(f"{peak:.6g}") for peak in weights.max(axis=(3, 4, 5)).ravel()])
     shares = weights / peaks.reshape(*weights.shape[:3], 1, 1, 1)
@@ -91,7 +94,7 @@ def decode_map(
         number: Which map, counted over layers, heads and queries.
         grid: Frames shown, rows and columns.
 
-    Home section: *Does it collapse*.
+    Home section: *Does it collapse?*.
     """
     size = int(np.prod(grid))
     roots = decode_shares(text)[number * size : (number + 1) * size]
