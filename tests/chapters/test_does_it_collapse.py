@@ -9,7 +9,7 @@ import torch
 from attention_collapse import records, scenes, vggt
 from attention_collapse.figures.scene_means import mean_and_error
 from attention_collapse.measure import attention_maps, spectrum
-from tolerances import FITTED_SLOPE, FLOAT64, SETTLING_OPERATOR, quoted
+from tolerances import EXTREME_FRAMES, FITTED_SLOPE, FLOAT64, SETTLING_OPERATOR, quoted
 
 SKIP = records.find("depth_skip", "orbit").arrays
 ITERATED = records.find("iterated_depth", "orbit").arrays
@@ -76,6 +76,9 @@ def test_the_rest_of_the_block_ends_the_collapse():
     assert slopes["rotary"].min() > -0.1
     assert ITERATED["spread"].mean(axis=2)[-1, :, -1, -1].min() > 0.5
     assert ITERATED["stable_rank"].mean(axis=(2, -1))[-1, :, -1, -1].min() > 1.5
+    directions = ITERATED["participation_ratio"].mean(axis=2)[-1, :, -1]
+    assert (directions[:, -1] < 0.75 * directions[:, 0]).all()
+    assert directions[:, -1].min() < 1.25
 
 
 def test_frame_attention_brings_the_tokens_of_one_block_on_a_line():
@@ -117,6 +120,16 @@ def test_frames_bring_neither_attention_nor_tokens_together():
     assert np.abs(spread[-1] / spread[frame_place(ORBIT, 8)] - 1).max() < 0.01
 
 
+def test_three_heads_make_the_fall_of_the_singular_ratio():
+    ratio = ORBIT["singular_ratio"].mean(axis=0)
+    change = ratio[-1] - ratio[0]
+    falls = change.mean(axis=-1)
+    assert np.abs(falls).max() < 0.07
+    assert set(np.argsort(falls)[:2]) == {2, 3}
+    named = change[[2, 2, 3], [2, 4, 2]]
+    assert named.sum() < 0.8 * change[2:4].sum() < 0
+
+
 def test_four_heads_lose_stable_rank_by_the_rows_of_their_special_tokens():
     rank = ORBIT["stable_rank"]
     ratio = (rank[:, -1] / rank[:, 0]).mean(axis=0)
@@ -143,6 +156,17 @@ def test_up_to_512_frames_the_same_in_one_scene():
         assert 0 < peak < len(deficit) - 1
     far = MAPS["distance_from_rank_one"].mean(axis=-1)
     assert np.abs(far[-1] - far[0]).max() < 0.07
+
+
+def test_maps_of_patches_keep_their_shape_from_8_to_512_frames():
+    weights = MAPS["largest"][..., None, None].astype(np.float64) * (MAPS["maps"] / 255) ** 2
+    patches = weights[:, :, :, [3, 5], :, 5:].reshape(len(weights), 72, -1)
+    alike = [np.corrcoef(few, many)[0, 1] for few, many in zip(*patches[[0, -1]], strict=True)]
+    assert min(alike) > 0.98
+    first = patches.reshape(len(weights), 6, 6, 2, 8, 64).sum(axis=-1)[..., 0]
+    for layer, head in ((4, 0), (5, 1)):
+        assert first[0, layer, head].min() > 0.95
+        assert (first[-1, layer, head] < first[0, layer, head] - 0.05).all()
 
 
 # The operator settles
@@ -269,3 +293,16 @@ def test_exercise_half_share():
     assert star == pytest.approx(70.8, abs=quoted(1))
     assert 1 + star == pytest.approx(72, abs=quoted(0))
     assert star / (511 + star) == pytest.approx(0.12, abs=quoted(2))
+
+
+@pytest.mark.claims("exercise-mixed-shares")
+def test_exercise_mixed_shares():
+    stars = np.array([3.0, 20.0, 400.0])
+    implied = []
+    for later in (1e-9, 7, 511, 1e12):
+        share = (stars / (later + stars)).mean()
+        rest = (later / (later + stars)).mean()
+        implied.append(later * share / rest)
+    assert implied[0] == pytest.approx(1 / np.mean(1 / stars), rel=EXTREME_FRAMES)
+    assert implied[-1] == pytest.approx(stars.mean(), rel=EXTREME_FRAMES)
+    assert np.all(np.diff(implied) > 0)
