@@ -50,8 +50,9 @@ def test_tokens_collapse_without_the_skip_of_attention_at_any_number_of_frames()
 
 
 def test_positions_keep_attention_of_equal_tokens_off_rank_one():
-    row = list(SKIP["settings"]).index("no_attention_skip")
-    assert SKIP["singular_ratio"][row].mean(axis=(0, -1)).min() > 0.25
+    ratios = SKIP["singular_ratio"].mean(axis=(1, 2, -1))
+    lowest = dict(zip(SKIP["settings"], ratios.min(axis=-1), strict=True))
+    assert 0.25 < lowest["no_attention_skip"] < 0.7 * lowest["skips"]
 
 
 def late_slopes():
@@ -179,7 +180,7 @@ def test_doubling_independent_frames_changes_the_output_by_the_stated_variance()
     for size in sizes:
         score = generator.standard_normal((4000, 2 * size))
         z = 1 + np.exp(0.3 * score)
-        y = z * (score + generator.uniform(-1, 1, score.shape))
+        y = z * (2 + score + generator.uniform(-1, 1, score.shape))
         output = y.mean() / z.mean()
         gamma = np.var((y - output * z) / z.mean())
         few, many = (y[:, :n].sum(1) / z[:, :n].sum(1) for n in (size, 2 * size))

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from attention_collapse import records
 from attention_collapse.widgets.heat_map_record import heat_maps_of
 
 COUNTS, LAYERS, HEADS, SHOWN, GRID = (8, 32), 3, 4, 2, (3, 4)
@@ -52,3 +53,11 @@ def test_a_prediction_comes_along():
 def test_a_query_that_is_no_patch_is_refused():
     with pytest.raises(ValueError, match=r"queries must be patches; got \[1, 3\]"):
         heat_maps_of(ARRAYS, queries=[1, 3])
+
+
+def test_all_patches_of_a_measured_record_pass_though_rounding_adds_to_their_sum():
+    arrays = records.find("heat_maps", "orbit").arrays
+    shown = heat_maps_of(arrays)
+    assert len(shown.queries) == 3
+    sums = np.concatenate([each.attention.sum(axis=(3, 4, 5)).ravel() for each in shown.maps])
+    assert 1.001 < sums.max() < 1.01
