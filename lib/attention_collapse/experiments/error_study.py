@@ -180,7 +180,7 @@ class _Run:
         reducer = self.treatment.reducer(layout, reference=bias, trained_frames=self.trained_frames)
         observe = None
         if mass is not None and self.treatment.whole:
-            observe = _watch_mass(
+            observe = watch_mass(
                 mass,
                 tokens_per_frame=layout.per_frame,
                 bias=self.treatment.score_bias(layout, bias),
@@ -214,10 +214,18 @@ def judge(said: Geometry, true: Geometry) -> dict[str, float]:
     return {name: value.item() for name, value in numbers.items()}
 
 
-def _watch_mass(
+def watch_mass(
     mass: np.ndarray, *, tokens_per_frame: int, bias: float, scale: float, rows: int
 ) -> Watch:
-    """An observer that writes the mass on the reference frame of every global layer."""
+    """An observer that writes the mass on the reference frame of every global layer.
+
+    Args:
+        mass: ``[layer head]``, to be filled.
+        tokens_per_frame: As in ``measure.reference_mass``, like ``bias`` and ``rows``.
+        scale: Factor of all scores.
+
+    Home section: *What fails*.
+    """
     kept: dict[str, Tensor] = {}
 
     def take(name: str, tensor: Tensor) -> None:

@@ -39,6 +39,7 @@ EXPERIMENTS = (
     "merging_exponent",
     "orbit_error",
     "orbit_frames",
+    "photograph_copies",
     "photographs",
     "random_weights",
     "rank_profile",

@@ -238,14 +238,22 @@ def _single_scene(images: Tensor) -> Float[Tensor, "1 frame 3 image_height image
 
 
 def _measurement(model: VGGT, arrays: dict[str, np.ndarray], seeds: dict[str, int]) -> Measurement:
-    weight = model.aggregator.global_blocks[0].attn.qkv.weight
-    numerics = {
+    facts = network_numerics(model, seeds | {"singular_values": SEARCH_SEED})
+    return Measurement(arrays, AXES, UNITS, facts)
+
+
+def network_numerics(network: VGGT, seeds: dict[str, int]) -> dict[str, object]:
+    """Number formats of a network, and the seeds of a measurement with it.
+
+    Home section: *The phenomenon*.
+    """
+    weight = network.aggregator.global_blocks[0].attn.qkv.weight
+    return {
         "compute_dtype": str(weight.dtype).removeprefix("torch."),
-        "storage_dtype": str(model.aggregator.camera_token.dtype).removeprefix("torch."),
+        "storage_dtype": str(network.aggregator.camera_token.dtype).removeprefix("torch."),
         "tf32": torch.backends.cuda.matmul.allow_tf32,
-        "seeds": seeds | {"singular_values": SEARCH_SEED},
+        "seeds": seeds,
     }
-    return Measurement(arrays, AXES, UNITS, numerics)
 
 
 def _canary() -> records.Canary:
