@@ -26,6 +26,7 @@ CHAPTERS = (
     "token-merging",
     "mini-vggt",
     "does-it-collapse",
+    "what-fails",
 )
 DISPLAYED = re.compile(r"\$\$(.+?)\$\$[ \t]*(?:\(([\w-]+)\))?", re.DOTALL)
 DIRECTIVE = re.compile(r"^:(?:label|name): ([\w-]+)$", re.MULTILINE)

@@ -151,6 +151,7 @@ def test_the_release_drops_the_sizes(draw):
     assert (sized.key_bias > 0).any()
 
 
+@pytest.mark.claims("prop-merge-bias", "eq-merge-bias")
 def test_merging_beside_a_kept_reference_is_the_reference_bias(aggregator, images):
     """Equal later frames, merged three to one without sizes, against a bias of ln 3."""
     scene = images[:, :2].repeat_interleave(torch.tensor([1, 3]), dim=1)

@@ -217,12 +217,9 @@ def judge(said: Geometry, true: Geometry) -> dict[str, float]:
 def watch_mass(
     mass: np.ndarray, *, tokens_per_frame: int, bias: float, scale: float, rows: int
 ) -> Watch:
-    """An observer that writes the mass on the reference frame of every global layer.
+    """An observer that fills ``mass`` ``[layer head]`` with the mass on the reference frame.
 
-    Args:
-        mass: ``[layer head]``, to be filled.
-        tokens_per_frame: As in ``measure.reference_mass``, like ``bias`` and ``rows``.
-        scale: Factor of all scores.
+    The scores of the network are multiplied by ``scale``; the rest is as in ``reference_mass``.
 
     Home section: *What fails*.
     """
