@@ -131,7 +131,7 @@ class ReconstructionViewer(BookWidget):
         placed = [frame(cloud) for cloud in clouds]
         grid = PointGrid.around(np.concatenate(placed))
         outlined = [
-            _outlines(frame, each, intrinsics, images.shape[2:])
+            [] if each is None else camera_outlines(frame, each, intrinsics, images.shape[2:])
             for each in (world_to_camera, true_world_to_camera)
         ]
         state = {
@@ -208,12 +208,25 @@ def _drawn(count: int) -> np.ndarray:
     return np.sort(np.random.default_rng(0).choice(count, MAX_POINTS, replace=False))
 
 
-def _outlines(frame: ViewerFrame, cameras, intrinsics, image_size) -> list:
-    if cameras is None:
-        return []
+def camera_outlines(
+    frame: ViewerFrame,
+    world_to_camera: Float[np.ndarray, "frame 3 4"],
+    intrinsics: Float[np.ndarray, "frame 3 3"],
+    image_size: tuple[int, ...],
+) -> list:
+    """Cameras as the viewer holds them: five corners each, in its coordinates.
+
+    Args:
+        frame: The viewer's coordinates.
+        world_to_camera: Matrices with OpenCV axes.
+        intrinsics: Of the cameras.
+        image_size: Height and width in pixels.
+
+    Home section: *mini-VGGT*.
+    """
     depth = FRUSTUM_DEPTH * frame.unit
     height, width = image_size
-    corners = frusta(cameras, intrinsics, image_size=(height, width), depth=depth)
+    corners = frusta(world_to_camera, intrinsics, image_size=(height, width), depth=depth)
     return frame(corners).round(5).tolist()
 
 
