@@ -16,6 +16,7 @@ def test_a_button_shows_its_stage_and_its_error(open_widget):
     canvas, pictures = viewer.page.locator('[data-panel="predicted"] canvas'), {}
     for name in ("exact", "off"):
         viewer.button(name).click()
+        viewer.settle()
         assert viewer.button(name).get_attribute("aria-pressed") == "true"
         assert (viewer.numbers()["errors"]["median"] > 0) == (name == "off")
         pictures[name] = canvas.evaluate("canvas => canvas.toDataURL()")
