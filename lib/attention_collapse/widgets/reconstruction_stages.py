@@ -1,7 +1,7 @@
 """Several reconstructions of one scene in one viewer, with a button for each."""
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
@@ -22,7 +22,8 @@ POINTS_SHARE = 0.8
 """Share of the page's bytes that points and colours may take."""
 
 
-class Stage(NamedTuple):
+@dataclass(frozen=True)
+class Stage:
     """One reconstruction.
 
     Attributes:
