@@ -19,6 +19,17 @@ def test_the_ratio_is_the_share_of_tokens_removed(draw, ratio, count):
     assert (groups.sizes.sum(1) == LAYOUT.count).all()
 
 
+def test_balanced_cells_leave_fewer_groups(draw):
+    """Five rows and six columns in cells of three by two: one row of cells, or two with a cut."""
+    options = {"cell": (3, 2), "reference": "grid"}
+    features = draw(2, LAYOUT.count, 8)
+    cut, even = (
+        GridGrouping(balanced=balanced, **options)(features, layer=0, layout=LAYOUT)
+        for balanced in (False, True)
+    )
+    assert (cut.count, even.count) == (4 * (5 + 6), 4 * (5 + 3))
+
+
 def test_a_ratio_beyond_the_sources_is_refused(draw):
     with pytest.raises(ValueError, match=r"got 126 of 140 tokens and 63 sources; ask for at most"):
         GridGrouping(ratio=0.9)(draw(1, LAYOUT.count, 8), layer=0, layout=LAYOUT)

@@ -58,6 +58,55 @@ def test_every_cell_has_one_destination_on_any_grid(layout, cell, seed):
                 assert seed is not None or patches[0, 0]
 
 
+def stripes(lines, side):
+    """Sides of balanced cells along one axis: the longer ones are spread among the shorter."""
+    count = max(1, lines // side)
+    ends = [-(-lines * (cell + 1) // count) for cell in range(count)]
+    return [end - start for start, end in zip([0, *ends], ends, strict=False)]
+
+
+@given(LAYOUTS, CELLS, st.sampled_from([None, 0, 1]))
+def test_balanced_cells_tile_any_grid_and_differ_by_one_line(layout, cell, seed):
+    """One destination in each of the rectangles that the sides cut; none is below the cell."""
+    options = {"balanced": True, "reference": "grid", "generator": seeded(seed)}
+    partition = grid_partition(layout, cell=cell, **options)
+    sides = stripes(layout.rows, cell[0]), stripes(layout.columns, cell[1])
+    for lines, least, found in zip((layout.rows, layout.columns), cell, sides, strict=True):
+        assert sum(found) == lines
+        assert max(found) - min(found) <= 1
+        assert min(found) >= min(least, lines)
+        assert len(found) == max(1, lines // least)
+    for frame in chosen_by_frame(partition):
+        for rows in frame.split(sides[0]):
+            for patches in rows.split(sides[1], dim=1):
+                assert patches.sum() == 1
+                assert seed is not None or patches[0, 0]
+
+
+@given(LAYOUTS, CELLS)
+def test_balanced_cells_are_the_same_where_the_cell_fits(layout, cell):
+    whole = TokenLayout(layout.frames, layout.rows * cell[0], layout.columns * cell[1])
+    cut, even = (grid_partition(whole, cell=cell, balanced=balanced) for balanced in (False, True))
+    assert torch.equal(cut.destinations, even.destinations)
+    assert torch.equal(cut.sources, even.sources)
+
+
+def test_the_grid_of_vggt_in_balanced_cells_keeps_108_patches():
+    """28 x 37 patches: nine rows and twelve columns of cells, one of each being four long."""
+    layout = TokenLayout(2, 28, 37)
+    options = {"cell": (3, 3), "reference": "grid"}
+    even = grid_partition(layout, balanced=True, **options)
+    assert len(even.destinations) == 2 * 9 * 12
+    assert len(grid_partition(layout, **options).destinations) == 2 * 10 * 13
+    assert sorted(stripes(28, 3)) == [3] * 8 + [4]
+    assert sorted(stripes(37, 3)) == [3] * 11 + [4]
+
+
+def test_a_grid_smaller_than_a_balanced_cell_is_one_cell():
+    partition = grid_partition(TokenLayout(2, 2, 7), cell=(3, 4), balanced=True, reference="grid")
+    assert [int(frame.sum()) for frame in chosen_by_frame(partition)] == [1, 1]
+
+
 def test_the_grid_of_vggt_has_no_sheared_cell():
     """28 x 37 patches: 14 x 19 cells, the last column of them half as wide."""
     layout = TokenLayout(2, 28, 37)
@@ -146,6 +195,7 @@ def test_protecting_all_patches_is_refused():
     ("options", "message"),
     [
         ({"reference": "first"}, "'destination', 'protected' or 'grid', got 'first'"),
+        ({"cell": (0, 2), "balanced": True}, r"at least 1 row and 1 column, got \(0, 2\)"),
         ({"cell": (0, 2)}, r"at least 1 row and 1 column, got \(0, 2\)"),
         ({"protected": torch.tensor([34])}, "protected must be at least 0 and less than 34, got"),
         ({"protected": torch.tensor([-1])}, "protected must be at least 0 and less than 34, got"),

@@ -19,7 +19,13 @@ from attention_collapse.experiments.merging_problem import (
     make_problem,
     relative_errors,
 )
-from attention_collapse.experiments.merging_variants import STAGES, VARIANTS, Clock, Outcome
+from attention_collapse.experiments.merging_variants import (
+    COMPARED,
+    STAGES,
+    VARIANTS,
+    Clock,
+    Outcome,
+)
 from attention_collapse.records import Timing
 from attention_collapse.tokens import TokenLayout
 from attention_collapse.vggt.precision import compute_dtype
@@ -42,7 +48,8 @@ class Config:
         grid: rows and columns of patches of a frame.
         heads: attention heads.
         dim: their dimension.
-        variants: names of ``merging_variants.VARIANTS``; none stands for all.
+        variants: names of ``merging_variants.VARIANTS``; the empty name stands for those of
+            ``merging_variants.COMPARED``, to which others may be added.
         noise: spread of the noise of a token, in units of what tells points apart.
         sharpness: factor of the queries.
         checked: queries whose outputs are compared with float64.
@@ -91,7 +98,8 @@ class Config:
     @property
     def names(self) -> tuple[str, ...]:
         """Names of the variants that take part."""
-        return tuple(VARIANTS) if self.variants == ("",) else self.variants
+        named = [(name,) if name else COMPARED for name in self.variants]
+        return tuple(dict.fromkeys(name for names in named for name in names))
 
     def layout(self, frames: int) -> TokenLayout:
         """Where each token of so many frames sits."""

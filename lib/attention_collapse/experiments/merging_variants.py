@@ -162,6 +162,10 @@ def grid(
 _WHOLE = GridGrouping(cell=(3, 3), reference="grid", seed=SEED)
 _SHORT = dataclasses.replace(_WHOLE, dimensions=128)
 _SIZED = MergeRule("size")
+_BALANCED = {
+    "3x3, balanced": dataclasses.replace(_WHOLE, balanced=True),
+    "3x3, 128, balanced": dataclasses.replace(_SHORT, balanced=True),
+}
 VARIANTS: dict[str, Variant] = {
     "plain": plain,
     "public": public,
@@ -183,8 +187,14 @@ VARIANTS: dict[str, Variant] = {
         )
         for ratio in (0.5, 0.7)
     },
+    **{
+        name: partial(grid, grouping=grouping, rule=_SIZED) for name, grouping in _BALANCED.items()
+    },
 }
-"""By name, the ways that are compared; 128 is the dimension of a random projection."""
+"""By name, the ways to run a layer; 128 is the dimension of a random projection."""
+
+COMPARED = tuple(name for name in VARIANTS if name not in _BALANCED)
+"""Those that are compared where none is named."""
 
 
 def fused(

@@ -26,6 +26,8 @@ LABELS = {
     "4x4, 128": "4 × 4",
     "3x3, 128, ratio 0.5": "3 × 3, ratio 0.5",
     "3x3, 128, ratio 0.7": "3 × 3, ratio 0.7",
+    "3x3, balanced": "3 × 3, balanced, full",
+    "3x3, 128, balanced": "3 × 3, balanced",
 }
 """How the variants of ``merging_cost`` are called; features have 128 numbers unless full."""
 

@@ -44,6 +44,8 @@ class GridGrouping:
 
     Args:
         cell: Rows and columns of a cell.
+        balanced: Make all cells alike where the grid is no multiple of them, as in
+            ``grid_partition``.
         ratio: Share of all tokens to remove, honoured or refused; ``None`` merges every source.
         reference: Role of the patches of the first frame, as in ``grid_partition``.
         protected_share: Share of the patches that stay as they are.
@@ -64,6 +66,7 @@ class GridGrouping:
     """
 
     cell: tuple[int, int] = (2, 2)
+    balanced: bool = False
     ratio: float | None = None
     reference: str = "destination"
     protected_share: float = 0.0
@@ -121,6 +124,7 @@ class GridGrouping:
         return grid_partition(
             layout,
             cell=self.cell,
+            balanced=self.balanced,
             reference=self.reference,
             protected=protected,
             generator=generator,

@@ -91,20 +91,31 @@ def grid_partition(
     layout: TokenLayout,
     *,
     cell: tuple[int, int] = (2, 2),
+    balanced: bool = False,
     reference: str = "destination",
     protected: Int64[Tensor, "protected"] | None = None,
     generator: torch.Generator | None = None,
     device: torch.device | str = "cpu",
 ) -> Partition:
-    """A partition with one destination in every cell of the patch grid.
+    r"""A partition with one destination in every cell of the patch grid.
 
     The cells tile every frame. Where its rows or columns are no multiple of the cell, the last
-    cells are smaller and have a destination too. The destination of a cell is drawn among its
-    patches that are not protected; a cell whose patches are all protected has none.
+    cells are smaller and have a destination too. Balanced cells are spread evenly instead: of
+    :math:`R` rows and cells of :math:`c` rows, row :math:`y` lies in cell
+
+    .. math:: \left\lfloor \frac{y\, n}{R} \right\rfloor, \qquad
+        n = \max\Bigl(1, \Bigl\lfloor \frac{R}{c} \Bigr\rfloor\Bigr),
+
+    and columns likewise. No cell has fewer rows than :math:`c`, unless the grid has, and all have
+    :math:`\lfloor R / n \rfloor` or :math:`\lceil R / n \rceil`.
+
+    The destination of a cell is drawn among its patches that are not protected; a cell whose
+    patches are all protected has none.
 
     Args:
         layout: Where each token sits.
-        cell: Rows and columns of a cell.
+        cell: Rows and columns of a cell; the least of them where cells are balanced.
+        balanced: Make all cells alike, one row and one column apart at most.
         reference: Role of the patches of the first frame, one of ``REFERENCES``.
         protected: Flat indices of patches that stay as they are; special tokens always do.
         generator: Source of the draws, on the CPU; ``None`` takes the first patch of the cell.
@@ -121,7 +132,7 @@ def grid_partition(
             f"a cell must have at least 1 row and 1 column, got {cell}; such as (2, 2)"
         )
     free = _free_patches(layout, reference, protected)
-    chosen = _first_of_cell(_cells(layout, cell), _order(layout, generator), free)
+    chosen = _first_of_cell(_cells(layout, cell, balanced), _order(layout, generator), free)
     if reference == "destination":
         chosen = chosen | (free & _of_frame(layout, 0))
     patches = _patch_indices(layout)
@@ -190,14 +201,25 @@ def _of_frame(layout: TokenLayout, frame: int) -> Bool[Tensor, "frame 1"]:
     return (torch.arange(layout.frames) == frame)[:, None]
 
 
-def _cells(layout: TokenLayout, cell: tuple[int, int]) -> Int64[Tensor, "frame patch"]:
+def _cells(
+    layout: TokenLayout, cell: tuple[int, int], balanced: bool
+) -> Int64[Tensor, "frame patch"]:
     """The cell of every patch, numbered over all frames."""
-    across = -(-layout.columns // cell[1])
-    down = -(-layout.rows // cell[0])
-    rows = torch.arange(layout.rows)[:, None] // cell[0]
-    columns = torch.arange(layout.columns) // cell[1]
+    divide = _balanced_stripes if balanced else _stripes
+    rows, columns = divide(layout.rows, cell[0]), divide(layout.columns, cell[1])
+    down, across = int(rows[-1]) + 1, int(columns[-1]) + 1
     frames = torch.arange(layout.frames)[:, None]
-    return frames * down * across + (rows * across + columns).flatten()
+    return frames * down * across + (rows[:, None] * across + columns).flatten()
+
+
+def _stripes(lines: int, side: int) -> Int64[Tensor, "line"]:
+    """The cell of every row or column; the last may be smaller."""
+    return torch.arange(lines) // side
+
+
+def _balanced_stripes(lines: int, side: int) -> Int64[Tensor, "line"]:
+    """The cell of every row or column where none is below the side; one cell of fewer lines."""
+    return torch.arange(lines) * (lines // side) // lines
 
 
 def _order(layout: TokenLayout, generator: torch.Generator | None) -> Int64[Tensor, "frame patch"]:
