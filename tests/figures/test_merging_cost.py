@@ -104,6 +104,22 @@ def test_level_names_of_the_record_do_not_touch(recorded):
         assert not one.get_window_extent().overlaps(other.get_window_extent())
 
 
+def test_names_of_beaten_variants_near_the_line_run_up_from_it(recorded):
+    """A variant like 3 x 3 with more error than that lies on the line, or a little above it."""
+    row = recorded["variant"].tolist().index("3x3, 128")
+    added = {"error": 1.03, "centred_error": 1.03, "seconds": 1.0}
+    more = {
+        name: np.concatenate((recorded[name], scale * recorded[name][:, row : row + 1]), axis=1)
+        for name, scale in added.items()
+    }
+    more["variant"] = np.append(recorded["variant"], "3x3, 128, balanced")
+    (axes,) = draw_merging_front(dict(recorded) | more).axes
+    (name,) = [text for text in axes.texts if text.get_text() == "3 × 3, balanced"]
+    assert name.get_rotation() != 0
+    assert name.get_ha() == "right"
+    assert name.xyann[1] > 0
+
+
 def test_a_bar_is_divided_into_the_stages_of_its_time():
     (axes,) = draw_merging_stages(ARRAYS, ("beaten", "good"), frames=1000).axes
     shares = np.array([[bar.get_width() for bar in stage] for stage in axes.containers])

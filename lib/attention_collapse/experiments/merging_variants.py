@@ -187,9 +187,7 @@ VARIANTS: dict[str, Variant] = {
         )
         for ratio in (0.5, 0.7)
     },
-    **{
-        name: partial(grid, grouping=grouping, rule=_SIZED) for name, grouping in _BALANCED.items()
-    },
+    **{name: partial(grid, grouping=grouping, rule=_SIZED) for name, grouping in _BALANCED.items()},
 }
 """By name, the ways to run a layer; 128 is the dimension of a random projection."""
 

@@ -41,9 +41,10 @@ STAGES = {
 }
 """How its stages are called, in the order in which they run."""
 
-_SLANT = -40
+_SLANT, _STEEP = -40, -65
 _HALO = [withStroke(linewidth=2, foreground="white")]
 _SHORTEST = 0.06  # share of a bar with room for a number
+_CLEAR = 0.1  # share of the largest error above the line at which a name touches it no more
 
 
 def speed_ups(arrays: Arrays) -> Float[np.ndarray, "frame_count variant"]:
@@ -156,7 +157,13 @@ def _draw_named(axes: Axes, names: np.ndarray, gains: np.ndarray, errors: np.nda
     for point in front:
         _write(axes, names[point], (gains[point], errors[point]), (5, -7), **slanted)
     ahead = [*gains[beaten[1:]], np.inf]
+    line = np.interp(np.log(gains), np.log(gains[front[::-1]]), errors[front[::-1]])
     for point, following in zip(beaten, ahead, strict=True):
+        if errors[point] - line[point] < _CLEAR * errors.max():
+            # Names of the line run down from it, this one up.
+            up = slanted | {"ha": "right", "rotation": _STEEP}
+            _write(axes, names[point], (gains[point], errors[point]), (-3, 8), **up)
+            continue
         # To the left of a mark that has another on its right.
         offset, side = ((-7, 0), "right") if following < 2 * gains[point] else ((7, 0), "left")
         _write(axes, names[point], (gains[point], errors[point]), offset, ha=side, va="center")
