@@ -64,6 +64,9 @@ def test_cells_that_the_edge_cuts_have_a_destination_of_their_own(arrays, at):
     ]
     assert [cell.sum() for cell in cells] == [1] * 130
     assert sum(cell.size == 9 for cell in cells) == 108
+    even = grid_partition(layout, cell=(3, 3), reference="grid", balanced=True)
+    assert len(even.destinations) == 2 * 9 * 12
+    assert not [name for name in at if name.endswith("balanced")]
     kept = arrays["keys"][:, at["3x3, 128"]]
     np.testing.assert_array_equal(kept, 135 * np.array(FRAMES))
 
