@@ -5,7 +5,15 @@ import numpy as np
 import pytest
 
 from attention_collapse.experiments import closure_ladder
-from attention_collapse.figures.closure_ladder import RUNGS, TITLES, draw_ladder, ladder_errors
+from attention_collapse.figures.closure_ladder import (
+    RUNGS,
+    TITLES,
+    draw_head_errors,
+    draw_ladder,
+    draw_predicted,
+    ladder_errors,
+    layer_correlations,
+)
 
 SHAPE = (2, 3, 4, 5)  # scene, frame count, layer, head
 
@@ -26,7 +34,7 @@ def arrays():
 
 def test_errors_are_relative_and_of_what_is_predicted(arrays):
     quartiles, share = ladder_errors(arrays, "stable_rank")
-    expected = np.repeat(0.01 * np.arange(1, 10)[:, None], 3, axis=1)
+    expected = np.repeat(0.01 * np.arange(1, 11)[:, None], 3, axis=1)
     expected[1] = np.nan
     for found in quartiles:
         np.testing.assert_allclose(found, expected)
@@ -55,6 +63,49 @@ def test_every_rung_is_a_row_and_hollow_where_it_refuses(arrays):
     assert len(filled.get_xdata()) == len(RUNGS) - 2
     assert hollow.get_label() == "512"
     assert len(left.lines[-1].get_xdata()) == len(RUNGS)
+
+
+def test_predictions_of_themselves_are_left_out(arrays):
+    arrays["predicted_stable_rank"][5, :, 0] = arrays["stable_rank"][:, 0]
+    with matplotlib.rc_context():
+        figure = draw_ladder(arrays)
+    middle = figure.axes[1].lines[0].get_xdata()
+    assert np.flatnonzero(np.isnan(middle)).tolist() == [1, 5]
+
+
+def test_rank_correlations_are_over_layers_and_over_heads(arrays):
+    """Layers ascend, and inside a layer the prediction has the heads in reverse."""
+    layers, heads = np.arange(4)[:, None], np.arange(5)
+    arrays["entropy_deficit"] = np.tile(1 + 10 * layers + heads, (2, 3, 1, 1))
+    flipped = np.tile(1 + 10 * layers - heads, (2, 3, 1, 1))
+    arrays["predicted_entropy_deficit"][6] = flipped
+    over_layers, over_heads = layer_correlations(arrays, "entropy_deficit", rung="propagated")
+    np.testing.assert_allclose(over_layers, np.ones((2, 3)))
+    assert (over_heads < 1).all()
+    assert over_heads.shape == (2, 3)
+
+
+def test_every_head_is_a_point_below_or_on_the_diagonal(arrays):
+    with matplotlib.rc_context():
+        figure = draw_predicted(arrays, ("spherical", "mixture"), frame_count=2)
+    above, right = figure.axes[0], figure.axes[1]
+    assert right.get_title(loc="left") == RUNGS["mixture"]
+    _, *layers = above.lines
+    assert len(layers) == SHAPE[2]
+    pairs = np.concatenate([line.get_xydata() for line in layers])
+    np.testing.assert_allclose(pairs[:, 1] / pairs[:, 0], 1.02)
+    assert len(pairs) == SHAPE[0] * SHAPE[2] * SHAPE[3]
+
+
+def test_every_head_has_its_error_and_none_where_a_rung_refuses(arrays):
+    with matplotlib.rc_context():
+        figure = draw_head_errors(arrays, frame_count=2)
+    tables = [axes.get_images()[0].get_array() for axes in figure.axes[:-1]]
+    assert len(tables) == len(TITLES) * len(RUNGS)
+    np.testing.assert_allclose(tables[3], np.full(SHAPE[2:], 0.04))
+    first, refused = tables[len(RUNGS)], tables[len(RUNGS) + 1]
+    assert np.ma.getmaskarray(first).any(axis=1).tolist() == [False, True, False, False]
+    assert np.ma.getmaskarray(refused).all()
 
 
 def test_every_rung_of_the_experiment_has_a_name():

@@ -36,6 +36,7 @@ def test_with_all_frames_and_equal_shares_it_is_the_network(passed):
         np.testing.assert_allclose(layer.stable_rank, rank, rtol=NUMPY_NETWORK)
 
 
+@pytest.mark.claims("prop-shares", "eq-shares", "eq-share-profile")
 def test_a_share_stands_for_copies_of_a_frame(passed):
     """Two frames, the second four times over: five frames in all."""
     tokens, network, _ = passed

@@ -25,6 +25,7 @@ def _entropy(p):
     return -(p * np.log(p)).sum()
 
 
+@pytest.mark.claims("prop-odds", "eq-odds", "eq-diluted-deficit")
 @pytest.mark.parametrize("seed", range(3))
 def test_copies_of_the_other_frames_dilute_the_reference(seed):
     few, many = row(KNOWN, seed), row(MORE, seed)

@@ -18,6 +18,7 @@ from jaxtyping import Float
 from attention_collapse import scenes
 from attention_collapse.experiments.experiment import Measurement, Report, silent
 from attention_collapse.experiments.head_closures import (
+    MIXTURES,
     Prediction,
     gaussian_prediction,
     measure_closures,
@@ -43,7 +44,7 @@ from attention_collapse.theory.reference_dilution import diluted_deficit
 from attention_collapse.tokens import TokenLayout
 from attention_collapse.vggt import VGGT
 
-REVISION = 1
+REVISION = 2
 
 TERMS = {
     "propagated": propagate.Terms(),
@@ -51,11 +52,14 @@ TERMS = {
     "without_frame_attention": propagate.Terms(frame_attention=False),
     "without_own_norm": propagate.Terms(own_norm=False),
 }
-RUNGS = ("gaussian", "spherical", "mixture", "few_frames", "diluted", *TERMS)
+RUNGS = ("gaussian", "spherical", *MIXTURES, "few_frames", "diluted", *TERMS)
 """The rungs of every record, in order."""
 
 QUANTITIES = ("entropy_deficit", "stable_rank")
 """What is measured and predicted."""
+
+MEASURED = (*QUANTITIES, "reference_mass")
+"""What is measured: which heads read the reference frame decides what few frames can say."""
 
 _HEAD = ("scene", "frame_count", "layer", "head")
 
@@ -138,7 +142,7 @@ def run(
     for seed, row in passages.items():
         report(f"predicting scene {seed}")
         summaries = [passage.results(store) for passage in row]
-        measured.append([[[s[n].numpy() for s in r] for r in summaries] for n in QUANTITIES])
+        measured.append([[[s[n].numpy() for s in r] for r in summaries] for n in MEASURED])
         propagated = _propagated(config, network(), seed, device)
         predicted.append(_predicted(config, summaries, propagated))
     return _measurement(config, np.array(measured), np.array(predicted))
@@ -150,7 +154,7 @@ def canary_values(measurement: Measurement) -> dict[str, float]:
     Home section: *Predicting the profile*.
     """
     arrays = measurement.arrays
-    values = {name: float(arrays[name].mean()) for name in QUANTITIES}
+    values = {name: float(arrays[name].mean()) for name in MEASURED}
     for quantity in (f"predicted_{name}" for name in QUANTITIES):
         for rung, found in zip(RUNGS, arrays[quantity], strict=True):
             if np.isfinite(found).any():
@@ -226,7 +230,7 @@ def _of_head(summary: Summary, head: int) -> list[Prediction]:
     return [
         gaussian_prediction(sharpness, float(summary["score_variance"][head])),
         spherical_prediction(sharpness),
-        tuple(summary["mixture"][head].tolist()),
+        *(tuple(summary[mixture][head].tolist()) for mixture in MIXTURES),
     ]
 
 
@@ -240,13 +244,12 @@ def _diluted(config: Config, summary: Summary, frames: int) -> Float[np.ndarray,
 
 def _measurement(
     config: Config,
-    measured: Float[np.ndarray, "scene quantity frame_count layer head"],
+    measured: Float[np.ndarray, "scene measure frame_count layer head"],
     predicted: Float[np.ndarray, "scene rung quantity frame_count layer head"],
 ) -> Measurement:
     deficit, rank = predicted.transpose(2, 1, 0, 3, 4, 5)
     arrays = {
-        "entropy_deficit": (_HEAD, measured[:, 0]),
-        "stable_rank": (_HEAD, measured[:, 1]),
+        **{name: (_HEAD, measured[:, place]) for place, name in enumerate(MEASURED)},
         "predicted_entropy_deficit": (("rung", *_HEAD), deficit),
         "predicted_stable_rank": (("rung", *_HEAD), rank),
         "rungs": (("rung",), np.array(RUNGS)),

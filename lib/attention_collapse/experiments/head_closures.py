@@ -12,11 +12,15 @@ from torch import Tensor
 
 from attention_collapse.measure.attention_summary import Summary
 from attention_collapse.theory import spectrum
+from attention_collapse.theory.spectrum.key_mixture import Law
 from attention_collapse.theory.square_root import symmetric_square_root
 from attention_collapse.tokens import TokenLayout
 
 Prediction = tuple[float, float]
 """Entropy deficit in nats and stable rank; not numbers where a form refuses."""
+
+MIXTURES: dict[str, Law] = {"mixture_gaussian": "gaussian", "mixture": "halves"}
+"""The mixtures of groups of keys, and the law of scores inside their groups."""
 
 
 def gaussian_prediction(
@@ -54,6 +58,7 @@ def mixture_prediction(
     key: Float[np.ndarray, "token dim"],
     *,
     groups: int,
+    law: Law = "halves",
     seed: int = 0,
 ) -> Prediction:
     """The mixture of groups of keys: a coarse-graining of this very head, not a forecast.
@@ -62,12 +67,13 @@ def mixture_prediction(
         query: Queries after norm and rotation.
         key: Keys.
         groups: Most groups there are.
+        law: Of scores inside a group, as in ``key_mixture_profile``.
         seed: Of the first centres.
 
     Home section: *Predicting the profile*.
     """
     labels = score_groups(query, key, groups=groups, seed=seed)
-    return spectrum.key_mixture_profile(query, key, labels)
+    return spectrum.key_mixture_profile(query, key, labels, law=law)
 
 
 def mixture_weights(
@@ -139,8 +145,8 @@ def measure_closures(
 ) -> Summary:
     """What the closures need of a layer's queries and keys beside its usual statistics.
 
-    ``mixture``, the prediction for each head, not a number without groups; and of the rows, if
-    asked for, ``row_mass`` on the reference frame, ``row_reference_deficit`` within it and
+    ``mixture`` and ``mixture_gaussian``, the predictions for each head by the law inside a group,
+    not numbers without groups; and of the rows, if asked for, ``row_mass`` on the reference frame, ``row_reference_deficit`` within it and
     ``row_other_deficit`` within the others.
 
     Args:
@@ -152,11 +158,13 @@ def measure_closures(
 
     Home section: *Predicting the profile*.
     """
-    mixtures = np.full((len(query), 2), np.nan)
-    if groups is not None:
-        pairs = zip(query.double().cpu().numpy(), key.double().cpu().numpy(), strict=True)
-        mixtures = np.array([mixture_prediction(*pair, groups=groups) for pair in pairs])
-    summary = {"mixture": torch.from_numpy(mixtures)}
+    summary = {}
+    for name, law in MIXTURES.items():
+        found = np.full((len(query), 2), np.nan)
+        if groups is not None:
+            pairs = zip(query.double().cpu().numpy(), key.double().cpu().numpy(), strict=True)
+            found = np.array([mixture_prediction(*p, groups=groups, law=law) for p in pairs])
+        summary[name] = torch.from_numpy(found)
     return summary | _row_parts(query.double(), key.double(), layout) if parts else summary
 
 

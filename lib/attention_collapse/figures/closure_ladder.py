@@ -1,11 +1,13 @@
 """How far the rungs of the ladder of closures are from what is measured."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import matplotlib
 import numpy as np
 from jaxtyping import Float
+from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
+from scipy.stats import spearmanr
 
 from attention_collapse.figures import style
 from attention_collapse.figures.scene_means import share_legend
@@ -16,7 +18,8 @@ TITLES = {"entropy_deficit": "entropy deficit", "stable_rank": "stable rank"}
 RUNGS = {
     "gaussian": "Gaussian tokens",
     "spherical": "directions on a sphere",
-    "mixture": "groups of keys",
+    "mixture_gaussian": "groups, Gaussian",
+    "mixture": "groups, two halves",
     "few_frames": "few frames",
     "diluted": "few frames, diluted",
     "propagated": "propagation",
@@ -27,6 +30,12 @@ RUNGS = {
 """What the rungs are called."""
 
 QUARTILES = (0.25, 0.5, 0.75)
+
+ERROR_RANGE = 0.003, 1.0
+"""Relative errors between which colours differ."""
+
+ROUNDING = 1e-5
+"""Errors below it are of arithmetic."""
 
 
 def ladder_errors(
@@ -51,11 +60,74 @@ def ladder_errors(
     return quartiles, known.mean(axis=-1)
 
 
+def layer_correlations(
+    arrays: Mapping[str, np.ndarray], quantity: str, *, rung: str
+) -> tuple[Float[np.ndarray, "scene frame_count"], Float[np.ndarray, "scene frame_count"]]:
+    """Rank correlation of predicted with measured: of means of layers, and of all their heads.
+
+    Args:
+        arrays: Of a record of ``closure_ladder``.
+        quantity: One of ``TITLES``.
+        rung: One of ``RUNGS``.
+
+    Home section: *Predicting the profile*.
+    """
+    predicted = arrays[f"predicted_{quantity}"][list(arrays["rungs"]).index(rung)]
+    measured = arrays[quantity]
+    means = predicted.mean(-1), measured.mean(-1)
+    heads = (each.reshape(*each.shape[:2], -1) for each in (predicted, measured))
+    over_layers, over_heads = (
+        np.array(
+            [[spearmanr(p, m).statistic for p, m in zip(*row, strict=True)] for row in pairs]
+        )
+        for pairs in (list(zip(*means, strict=True)), list(zip(*heads, strict=True)))
+    )
+    return over_layers, over_heads
+
+
+def draw_predicted(
+    arrays: Mapping[str, np.ndarray], rungs: Sequence[str], *, frame_count: int
+) -> Figure:
+    """Predicted against measured, a row for each quantity and a panel for each rung.
+
+    A point is a head of a scene, its colour the layer, from light to dark.
+
+    Args:
+        arrays: Of a record of ``closure_ladder``.
+        rungs: Some of ``RUNGS``.
+        frame_count: Which number of frames, as counted in the record.
+
+    Home section: *Predicting the profile*.
+    """
+    figure = style.figure(height=1.9 * len(TITLES) + 0.4)
+    panels = figure.subplots(len(TITLES), len(rungs), squeeze=False)
+    for row, (quantity, title) in zip(panels, TITLES.items(), strict=True):
+        measured = arrays[quantity][:, frame_count]
+        places = [list(arrays["rungs"]).index(rung) for rung in rungs]
+        every = arrays[f"predicted_{quantity}"][places][:, :, frame_count]
+        lowest, highest = (f([f(every), f(measured)]) for f in (np.nanmin, np.nanmax))
+        ends = 0.9 * lowest, 1.1 * highest
+        for axes, rung, predicted in zip(row, rungs, every, strict=True):
+            axes.plot(ends, ends, color=style.REFERENCE, linewidth=0.8)
+            for layer, colour in enumerate(style.sequence(measured.shape[1])):
+                pair = measured[:, layer].ravel(), predicted[:, layer].ravel()
+                axes.plot(*pair, "o", color=colour, markersize=2.5, label=f"{layer + 1}")
+            axes.set(xscale="log", yscale="log", xlim=ends, ylim=ends)
+            style.label_logarithm(axes.xaxis)
+            style.label_logarithm(axes.yaxis)
+            axes.set_title(RUNGS[rung])
+            axes.set_xlabel(f"measured {title}")
+        row[0].set_ylabel(f"predicted {title}")
+    share_legend(panels[0][0], title="layer", columns=8)
+    return figure
+
+
 def draw_ladder(arrays: Mapping[str, np.ndarray]) -> Figure:
     """One panel for each quantity, one row for each rung, one colour for each number of frames.
 
     Dots are median relative errors over scenes, layers and heads, bars reach from the lower to the
-    upper quartile. Hollow dots leave out heads that the rung refuses.
+    upper quartile. Hollow dots leave out heads that the rung refuses. Few frames that predict
+    themselves are not shown.
 
     Args:
         arrays: Of a record of ``closure_ladder``.
@@ -69,6 +141,7 @@ def draw_ladder(arrays: Mapping[str, np.ndarray]) -> Figure:
     colours = style.sequence(len(frames))
     for axes, (quantity, title) in zip(panels, TITLES.items(), strict=True):
         quartiles, share = ladder_errors(arrays, quantity)
+        quartiles[quartiles < ROUNDING] = np.nan
         for row, colour in enumerate(colours):
             lower, middle, upper = quartiles[..., row]
             shift = 0.6 * ((row + 0.5) / len(frames) - 0.5)
@@ -85,6 +158,38 @@ def draw_ladder(arrays: Mapping[str, np.ndarray]) -> Figure:
     panels[0].set_yticks(places, rungs)
     panels[0].invert_yaxis()
     share_legend(panels[0], title="frames", columns=8)
+    return figure
+
+
+def draw_head_errors(arrays: Mapping[str, np.ndarray], *, frame_count: int) -> Figure:
+    """Error of every layer and head, mean over scenes: a row for each quantity, a panel for a rung.
+
+    Layers go down, heads to the right. Grey is where the rung refuses every scene, or says nothing
+    about the quantity.
+
+    Args:
+        arrays: Of a record of ``closure_ladder``.
+        frame_count: Which number of frames, as counted in the record.
+
+    Home section: *Predicting the profile*.
+    """
+    rungs = [str(rung) for rung in arrays["rungs"]]
+    figure = style.figure(height=2.9)
+    panels = figure.subplots(len(TITLES), len(rungs), squeeze=False)
+    scale = LogNorm(*ERROR_RANGE, clip=True)
+    for row, (quantity, title) in zip(panels, TITLES.items(), strict=True):
+        measured = arrays[quantity][:, frame_count]
+        predicted = arrays[f"predicted_{quantity}"][:, :, frame_count]
+        errors = np.ma.masked_invalid(np.abs(predicted / measured - 1)).mean(axis=1)
+        for axes, rung, table in zip(row, rungs, errors, strict=True):
+            axes.set_facecolor(style.RULE)
+            image = axes.imshow(table, cmap=style.SPREAD, norm=scale)
+            axes.set(xticks=[], yticks=[])
+            if row is panels[0]:
+                axes.set_title(RUNGS[rung].replace(" ", "\n"), fontsize=6, fontweight="normal")
+        row[0].set_ylabel(f"{title}\nlayer", fontsize=7)
+    bar = figure.colorbar(image, ax=panels, location="bottom", aspect=60, label="relative error")
+    bar.ax.xaxis.set_major_formatter("{x:g}")
     return figure
 
 

@@ -44,6 +44,25 @@ def test_shares_of_single_keys_are_their_softmax_and_of_equal_keys_its_sum():
     np.testing.assert_allclose(found, rows, rtol=NUMPY_NETWORK)
 
 
+@pytest.mark.claims("prop-halves", "eq-halves")
+def test_two_halves_are_exact_for_pairs_of_keys():
+    """One query: its row is all there is, and the largest singular value that of the groups."""
+    query, key = (np.random.default_rng(seed).normal(size=(n, 4)) for seed, n in ((0, 1), (1, 10)))
+    groups = np.repeat(np.arange(5), 2)
+    row = softmax(query @ key.T / 2, axis=1)[0]
+    deficit, rank = key_mixture_profile(query, key, groups, law="halves")
+    np.testing.assert_allclose(deficit, np.log(10) - entr(row).sum(), rtol=NUMPY_NETWORK)
+    between = 5 * (row.reshape(5, 2).sum(axis=1) ** 2).sum()
+    np.testing.assert_allclose(rank * between, 10 * (row**2).sum(), rtol=NUMPY_NETWORK)
+
+
+def test_where_scores_hardly_differ_both_laws_are_one():
+    query, key = (np.random.default_rng(seed).normal(size=(20, 4)) for seed in range(2))
+    groups, small = np.arange(20) % 3, 1e-4
+    found = [key_mixture_profile(small * query, key, groups, law=w) for w in ("gaussian", "halves")]
+    np.testing.assert_allclose(*found, rtol=small**2)
+
+
 def test_groups_for_other_keys_are_refused():
     with pytest.raises(ValueError, match="groups must name one group for every key, got 2 for 3"):
         key_mixture_profile(np.ones((3, 2)), np.ones((3, 2)), np.zeros(2, dtype=np.int64))

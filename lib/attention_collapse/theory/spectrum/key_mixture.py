@@ -1,8 +1,13 @@
 """Rank and entropy of attention to keys in groups, asked at every query."""
 
+from typing import Literal
+
 import numpy as np
 from jaxtyping import Float, Int
 from scipy.special import log_softmax
+
+Law = Literal["gaussian", "halves"]
+"""Law of the scores of one query inside a group: Gaussian, or two equal halves of equal scores."""
 
 
 def key_mixture_shares(
@@ -25,13 +30,15 @@ def key_mixture_shares(
     Source: derived in the home section, proposition *Attention to a mixture*.
     Home section: *The rank profile in closed form*.
     """
-    return np.exp(_attention_to_groups(query, key, groups)[0])
+    return np.exp(_attention_to_groups(query, key, groups, "gaussian")[0])
 
 
 def key_mixture_profile(
     query: Float[np.ndarray, "query dim"],
     key: Float[np.ndarray, "key dim"],
     groups: Int[np.ndarray, "_"],
+    *,
+    law: Law = "gaussian",
 ) -> tuple[float, float]:
     r"""Entropy deficit in nats, and stable rank, of attention to a mixture of keys.
 
@@ -46,10 +53,18 @@ def key_mixture_profile(
     of :math:`\sum_g A_{ig}^2 e^{s_{ig}^2} / n_g`, and the largest singular value that of
     :math:`A_{ig} / \sqrt{n_g}` over all queries of equal weight.
 
+    These are Gaussian groups. A group of few keys has no tail, and
+    :math:`e^{s_{ig}^2}` is then far too large. In two halves of scores one deviation above and
+    below the mean, which have the same mean and variance, what stands for
+    :math:`\tfrac12 s^2`, :math:`\tfrac12 s^2` and :math:`s^2` is :math:`\ln \cosh s`,
+    :math:`s \tanh s - \ln \cosh s` and :math:`\ln (1 + \tanh^2 s)`: the same up to :math:`s^3`,
+    and bounded where a group is. For groups of two keys they are exact.
+
     Args:
         query: :math:`q_i`.
         key: Keys.
         groups: Number of the group of each key; those that occur count.
+        law: Of the scores of a query inside a group.
 
     Raises:
         ValueError: If the groups are not one for each key.
@@ -57,9 +72,10 @@ def key_mixture_profile(
     Source: derived in the home section, proposition *Attention to a mixture*.
     Home section: *The rank profile in closed form*.
     """
-    shares, variance, log_weights = _attention_to_groups(query, key, groups)
-    deficit = (np.exp(shares) * (shares - log_weights + variance / 2)).sum(axis=1).mean()
-    energy = np.exp(2 * shares + variance - log_weights).sum(axis=1).mean()
+    shares, variance, log_weights = _attention_to_groups(query, key, groups, law)
+    _, within, energies = _inside(variance, law)
+    deficit = (np.exp(shares) * (shares - log_weights + within)).sum(axis=1).mean()
+    energy = np.exp(2 * shares + energies - log_weights).sum(axis=1).mean()
     values = np.linalg.svd(np.exp(shares - log_weights / 2), compute_uv=False)
     return float(deficit), float(energy * len(query) / values[0] ** 2)
 
@@ -68,6 +84,7 @@ def _attention_to_groups(
     query: Float[np.ndarray, "query dim"],
     key: Float[np.ndarray, "key dim"],
     groups: Int[np.ndarray, "_"],
+    law: Law,
 ) -> tuple[
     Float[np.ndarray, "query group"],
     Float[np.ndarray, "query group"],
@@ -86,5 +103,22 @@ def _attention_to_groups(
     scaled = query / np.sqrt(query.shape[1])
     variance = np.stack([((scaled @ cloud.T) ** 2).mean(axis=1) for cloud in centred], axis=1)
     log_weights = np.log(sizes / len(key))
-    shares = log_softmax(scaled @ means.T + variance / 2 + log_weights, axis=1)
+    normaliser, _, _ = _inside(variance, law)
+    shares = log_softmax(scaled @ means.T + normaliser + log_weights, axis=1)
     return shares, variance, log_weights
+
+
+def _inside(
+    variance: Float[np.ndarray, "query group"], law: Law
+) -> tuple[
+    Float[np.ndarray, "query group"],
+    Float[np.ndarray, "query group"],
+    Float[np.ndarray, "query group"],
+]:
+    """Of weights inside a group: log of their mean, entropy deficit, log of their energy."""
+    if law == "gaussian":
+        return variance / 2, variance / 2, variance
+    deviation = np.sqrt(variance)
+    normaliser = np.logaddexp(deviation, -deviation) - np.log(2)
+    slope = np.tanh(deviation)
+    return normaliser, deviation * slope - normaliser, np.log1p(slope**2)
