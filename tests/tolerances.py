@@ -584,3 +584,13 @@ FINITE_DIFFERENCE_SLOPE = 1e-6
 SAMPLED_SHARE = 5e-3
 # Rotations of 57 frames under the bias of copies, against eight, in float32: .0002 of .2 degrees.
 COPIED_ROTATION = 1e-3
+
+# --- predicting the profile ---
+
+# What the ladder of closures is to reach on trained networks: medians over heads of relative errors
+# for groups of keys, 12 % of the tokens, and for propagation; each head for few frames.
+GROUPED_DEFICIT = 0.03
+GROUPED_RANK = 0.1
+FEW_FRAMES = 0.1
+PROPAGATED_RANK = 0.25
+PROPAGATED_CORRELATION = 0.9

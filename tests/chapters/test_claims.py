@@ -27,6 +27,7 @@ CHAPTERS = (
     "mini-vggt",
     "does-it-collapse",
     "what-fails",
+    "predicting-the-profile",
 )
 DISPLAYED = re.compile(r"\$\$(.+?)\$\$[ \t]*(?:\(([\w-]+)\))?", re.DOTALL)
 DIRECTIVE = re.compile(r"^:(?:label|name): ([\w-]+)$", re.MULTILINE)

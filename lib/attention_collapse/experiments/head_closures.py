@@ -146,8 +146,8 @@ def measure_closures(
     """What the closures need of a layer's queries and keys beside its usual statistics.
 
     ``mixture`` and ``mixture_gaussian``, the predictions for each head by the law inside a group,
-    not numbers without groups; and of the rows, if asked for, ``row_mass`` on the reference frame, ``row_reference_deficit`` within it and
-    ``row_other_deficit`` within the others.
+    not numbers without groups; and of the rows, if asked for, ``row_mass`` on the reference frame,
+    ``row_reference_deficit`` within it and ``row_other_deficit`` within the others.
 
     Args:
         query: Queries after norm and rotation.

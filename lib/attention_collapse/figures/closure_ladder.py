@@ -77,9 +77,7 @@ def layer_correlations(
     means = predicted.mean(-1), measured.mean(-1)
     heads = (each.reshape(*each.shape[:2], -1) for each in (predicted, measured))
     over_layers, over_heads = (
-        np.array(
-            [[spearmanr(p, m).statistic for p, m in zip(*row, strict=True)] for row in pairs]
-        )
+        np.array([[spearmanr(p, m).statistic for p, m in zip(*row, strict=True)] for row in pairs])
         for pairs in (list(zip(*means, strict=True)), list(zip(*heads, strict=True)))
     )
     return over_layers, over_heads
@@ -90,7 +88,8 @@ def draw_predicted(
 ) -> Figure:
     """Predicted against measured, a row for each quantity and a panel for each rung.
 
-    A point is a head of a scene, its colour the layer, from light to dark.
+    A point is a head of a scene, its colour the layer, from light to dark. Points on the upper edge
+    are above it: predicted more than three times the largest that is measured.
 
     Args:
         arrays: Of a record of ``closure_ladder``.
@@ -105,14 +104,16 @@ def draw_predicted(
         measured = arrays[quantity][:, frame_count]
         places = [list(arrays["rungs"]).index(rung) for rung in rungs]
         every = arrays[f"predicted_{quantity}"][places][:, :, frame_count]
-        lowest, highest = (f([f(every), f(measured)]) for f in (np.nanmin, np.nanmax))
-        ends = 0.9 * lowest, 1.1 * highest
+        ends = 0.9 * measured.min(), 1.1 * measured.max()
+        range_shown = 0.9 * min(np.nanmin(every), measured.min()), 3 * ends[1]
         for axes, rung, predicted in zip(row, rungs, every, strict=True):
             axes.plot(ends, ends, color=style.REFERENCE, linewidth=0.8)
             for layer, colour in enumerate(style.sequence(measured.shape[1])):
-                pair = measured[:, layer].ravel(), predicted[:, layer].ravel()
-                axes.plot(*pair, "o", color=colour, markersize=2.5, label=f"{layer + 1}")
-            axes.set(xscale="log", yscale="log", xlim=ends, ylim=ends)
+                pair = measured[:, layer], np.clip(predicted[:, layer], None, range_shown[1])
+                pair = [values.ravel() for values in pair]
+                dots = {"color": colour, "markersize": 2.5, "clip_on": False}
+                axes.plot(*pair, "o", **dots, label=f"{layer + 1}")
+            axes.set(xscale="log", yscale="log", xlim=ends, ylim=range_shown)
             style.label_logarithm(axes.xaxis)
             style.label_logarithm(axes.yaxis)
             axes.set_title(RUNGS[rung])
@@ -185,7 +186,7 @@ def draw_head_errors(arrays: Mapping[str, np.ndarray], *, frame_count: int) -> F
             axes.set_facecolor(style.RULE)
             image = axes.imshow(table, cmap=style.SPREAD, norm=scale)
             axes.set(xticks=[], yticks=[])
-            if row is panels[0]:
+            if axes in panels[0]:
                 axes.set_title(RUNGS[rung].replace(" ", "\n"), fontsize=6, fontweight="normal")
         row[0].set_ylabel(f"{title}\nlayer", fontsize=7)
     bar = figure.colorbar(image, ax=panels, location="bottom", aspect=60, label="relative error")
