@@ -26,8 +26,8 @@ CHAPTERS = (
     "token-merging",
     "mini-vggt",
     "does-it-collapse",
-    "what-fails",
     "predicting-the-profile",
+    "what-fails",
 )
 DISPLAYED = re.compile(r"\$\$(.+?)\$\$[ \t]*(?:\(([\w-]+)\))?", re.DOTALL)
 DIRECTIVE = re.compile(r"^:(?:label|name): ([\w-]+)$", re.MULTILINE)
