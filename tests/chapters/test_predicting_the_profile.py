@@ -95,6 +95,17 @@ def test_one_correlation_of_the_second_network_misses_where_layers_are_nearly_eq
     assert all(abs(means[a] - means[b]) < off[a] + off[b] for a, b in turned)
 
 
+def test_eight_frames_mend_it():
+    four, eight = (
+        records.find("closure_ladder", f"orbit_seed_1{atoms}").arrays
+        for atoms in ("", "_eight_atoms")
+    )
+    layers, _ = layer_correlations(eight, "stable_rank", rung="propagated")
+    assert (layers >= PROPAGATED_CORRELATION).all()
+    errors = [medians(arrays, "stable_rank", "propagated")[-1] for arrays in (eight, four)]
+    assert errors[0] < 3 / 4 * errors[1]
+
+
 @pytest.mark.parametrize("quantity", QUANTITIES)
 def test_another_scene_is_a_worse_forecast(arrays, quantity):
     measured = arrays[quantity][:, -1]
