@@ -42,7 +42,8 @@ _LANES = tl.constexpr(8)
 @no_type_check
 def _column_kernel(
     queries, keys, biases, out_pointer, query_count, key_count, bias_count, segment, first_segment,
-    scale, out_stride, QUERIES: tl.constexpr, KEYS: tl.constexpr, INSTRUCTIONS: tl.constexpr,
+    scale, out_stride, QUERIES: tl.constexpr, KEYS: tl.constexpr, STAGES: tl.constexpr,
+    INSTRUCTIONS: tl.constexpr,
 ):  # fmt: skip
     """Write the sums over one segment of queries for one tile of keys."""
     head, first = tl.program_id(1), tl.program_id(0) * KEYS
@@ -55,7 +56,8 @@ def _column_kernel(
     key = keys.load([head * key_count + first, 0])
     total = tl.zeros([KEYS, _LANES], tl.float32)
     tl.assume(end > 0)
-    for tile in tl.range(0, end, QUERIES):
+    # A loop without stages of its own reads ahead for its products alone, and awaits each bias.
+    for tile in tl.range(0, end, QUERIES, num_stages=STAGES):
         score = tl.dot(key, queries.load([head_row + tile, 0]).T)
         bias = biases.load([head_bias + tile])
         weight = power_of_two(score * scale + bias[None, :], INSTRUCTIONS)
@@ -149,6 +151,7 @@ def _launch(
         partial.stride(0),
         QUERIES=tiles.streamed,
         KEYS=tiles.kept,
+        STAGES=tiles.stages,
         INSTRUCTIONS=instructions(tiles.polynomials, 5),
         **tiles.options(),
     )
