@@ -15,8 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from attention_collapse import records
-from attention_collapse.experiments import provenance
+from attention_collapse import provenance, records
 from attention_collapse.experiments.error_scenes import SceneSettings, orbit_scene
 from attention_collapse.experiments.error_study import watch_mass
 from attention_collapse.experiments.experiment import Measurement, Report, silent
