@@ -7,6 +7,7 @@ its own and is proved here.
 import ast
 import json
 import re
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,15 @@ def claimed_labels():
     marks = [call for call in calls if ast.unparse(call.func) == "pytest.mark.claims"]
     marked = {ast.literal_eval(argument) for mark in marks for argument in mark.args}
     return marked | {identity.label for identity in IDENTITIES}
+
+
+def test_no_chapter_has_a_label_of_another():
+    labels = [
+        label
+        for chapter in CHAPTERS
+        for label in (*equation_labels(chapter), *DIRECTIVE.findall(markdown(chapter)))
+    ]
+    assert [label for label, count in Counter(labels).items() if label and count > 1] == []
 
 
 @each_chapter

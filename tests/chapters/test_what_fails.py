@@ -45,7 +45,7 @@ def test_the_bias_multiplies_the_odds():
     assert vggt.reference_bias(8, 8) == 0
 
 
-@pytest.mark.claims("prop-reference-share", "eq-reference-share")
+@pytest.mark.claims("prop-share-limit", "eq-share-limit")
 def test_the_share_falls_like_one_over_the_frames_and_has_a_limit_under_the_bias():
     rng = np.random.default_rng(0)
     reference, frames = np.exp(rng.normal(size=6)).sum(), 200_000
@@ -99,7 +99,7 @@ def test_a_slope_is_that_of_logarithms():
     np.testing.assert_allclose(found, 1.7, rtol=100 * FLOAT64)
 
 
-@pytest.mark.claims("prop-quadrature", "eq-quadrature", "exercise-quadrature")
+@pytest.mark.claims("prop-quadrature", "eq-right-angle", "exercise-quadrature")
 @pytest.mark.parametrize("power", [0.5, 1.0])
 def test_a_drift_at_a_right_angle_has_twice_its_slope_at_the_onset(power):
     def excess(logarithm):
