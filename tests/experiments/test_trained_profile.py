@@ -99,7 +99,10 @@ def test_an_extent_keeps_the_walk_within_it():
         ({"frames": ()}, "frames must be at least 2"),
         ({"scene_seeds": ()}, "scene_seeds must name scenes, each once"),
         ({"scene_seeds": (1, 1)}, "scene_seeds must name scenes, each once"),
-        ({"preset": "large"}, "preset must be one of mini, tiny, got 'large'"),
+        (
+            {"preset": "large"},
+            "preset must be one of mini, mini_wide, mini_scalable, tiny, got 'large'",
+        ),
         ({"weights": "seed:x"}, "a seed of weights is a number, got 'seed:x'"),
         ({"storage": "float16"}, "storage must be one of"),
         ({"singular_values": 1}, "singular_values must be from 2 to"),
