@@ -15,11 +15,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from attention_collapse import provenance, records
+from attention_collapse import records
 from attention_collapse.experiments.error_scenes import SceneSettings, orbit_scene
 from attention_collapse.experiments.error_study import watch_mass
 from attention_collapse.experiments.experiment import Measurement, Report, silent
-from attention_collapse.experiments.photographs import network_numerics
+from attention_collapse.experiments.image_record import network_numerics, record_of_images
 from attention_collapse.experiments.trained_network import (
     check_network,
     image_size,
@@ -224,24 +224,16 @@ def copies_record(
         measure_copies(network, images, **options, report=report),
         network_numerics(network, {}),
     )
-    return records.Record(
+    return record_of_images(
+        network,
+        images,
+        measurement,
         experiment="photograph_copies",
         what=what,
         revision=REVISION,
-        config={
-            "network": dataclasses.asdict(network.config),
-            "weights": weights,
-            "frames": len(images),
-            "image_size": list(images.shape[-2:]),
-            **options,
-        },
+        settings={"weights": weights, **options},
         command=f"copies_record(network, images, what={what!r}, weights={weights!r}, ...)",
-        time=provenance.utc_now(),
-        device=provenance.device_facts(str(network.aggregator.camera_token.device)),
-        versions=provenance.versions(),
-        source_digest=provenance.source_digest(),
         canary=_canary(),
-        **{f.name: getattr(measurement, f.name) for f in dataclasses.fields(measurement)},
     )
 
 

@@ -15,8 +15,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from attention_collapse import provenance, records, scenes
+from attention_collapse import records, scenes
 from attention_collapse.experiments.experiment import Measurement, Report, silent
+from attention_collapse.experiments.image_record import network_numerics, record_of_images
 from attention_collapse.experiments.layer_measures import AXES, SEARCH_SEED, UNITS, LayerMeasures
 from attention_collapse.tokens import TokenLayout
 from attention_collapse.vggt import (
@@ -206,24 +207,16 @@ def photograph_record(
     report("canary")
     measurement = _measurement(network, arrays, {})
     call = f"photograph_record(network, images, what={what!r}, weights={weights!r}"
-    return records.Record(
+    return record_of_images(
+        network,
+        images,
+        measurement,
         experiment="photographs",
         what=what,
         revision=REVISION,
-        config={
-            "network": dataclasses.asdict(network.config),
-            "weights": weights,
-            "frames": len(images),
-            "image_size": list(images.shape[-2:]),
-            "measured_heads": arrays["heads"].tolist(),
-        },
+        settings={"weights": weights, "measured_heads": arrays["heads"].tolist()},
         command=f"{call}, heads={arrays['heads'].tolist()})",
-        time=provenance.utc_now(),
-        device=provenance.device_facts(str(network.aggregator.camera_token.device)),
-        versions=provenance.versions(),
-        source_digest=provenance.source_digest(),
         canary=_canary(),
-        **{f.name: getattr(measurement, f.name) for f in dataclasses.fields(measurement)},
     )
 
 
@@ -240,20 +233,6 @@ def _single_scene(images: Tensor) -> Float[Tensor, "1 frame 3 image_height image
 def _measurement(model: VGGT, arrays: dict[str, np.ndarray], seeds: dict[str, int]) -> Measurement:
     facts = network_numerics(model, seeds | {"singular_values": SEARCH_SEED})
     return Measurement(arrays, AXES, UNITS, facts)
-
-
-def network_numerics(network: VGGT, seeds: dict[str, int]) -> dict[str, object]:
-    """Number formats of a network, and the seeds of a measurement with it.
-
-    Home section: *The phenomenon*.
-    """
-    weight = network.aggregator.global_blocks[0].attn.qkv.weight
-    return {
-        "compute_dtype": str(weight.dtype).removeprefix("torch."),
-        "storage_dtype": str(network.aggregator.camera_token.dtype).removeprefix("torch."),
-        "tf32": torch.backends.cuda.matmul.allow_tf32,
-        "seeds": seeds,
-    }
 
 
 def _canary() -> records.Canary:

@@ -1,5 +1,6 @@
 """Blocks compiled for training, where every batch has as many tokens."""
 
+from collections.abc import Callable
 from functools import partial
 
 import torch
@@ -34,7 +35,9 @@ def compile_for_batches(network: nn.Module, *, backend: str = "inductor") -> Non
 
 
 def _prepare(
-    compiled: partial, x: Float[Tensor, "batch token width"], rotary: RotaryTable | None
+    compiled: Callable[..., Heads],
+    x: Float[Tensor, "batch token width"],
+    rotary: RotaryTable | None,
 ) -> Heads:
     batch = x.shape[:2]
     heads = compiled(_row(x), rotary)
@@ -42,7 +45,7 @@ def _prepare(
 
 
 def _advance(
-    compiled: partial,
+    compiled: Callable[..., Tensor],
     x: Float[Tensor, "batch token width"],
     mixed: Float[Tensor, "batch token width"],
     out: None = None,
