@@ -12,7 +12,7 @@ from attention_collapse.experiments.merging_problem import (
     panning_tokens,
     relative_errors,
 )
-from attention_collapse.experiments.merging_variants import COMPARED, VARIANTS, Clock, grid
+from attention_collapse.experiments.merging_variants import VARIANTS, Clock, grid
 from attention_collapse.merging.attention import MergeRule
 from attention_collapse.merging.backend import Nearest
 from attention_collapse.merging.fastvggt import released_match
@@ -37,12 +37,12 @@ def measurement():
 
 
 def row(measurement, name):
-    return COMPARED.index(name)
+    return list(VARIANTS).index(name)
 
 
 def test_every_time_stands_beside_an_error(measurement):
     arrays = measurement.arrays
-    assert arrays["error"].shape == (2, len(COMPARED))
+    assert arrays["error"].shape == (2, len(VARIANTS))
     plain = arrays["error"][:, row(measurement, "plain")]
     assert plain.max() <= SINGLE_PRECISION_OUTPUT
     merged = np.delete(arrays["error"], row(measurement, "plain"), axis=1)
@@ -68,7 +68,7 @@ def test_only_keys_are_merged_where_the_variant_says_so(measurement):
 
 def test_variants_that_are_named_join_those_that_are_compared():
     """Of 5 x 7 patches, six stay in cells of three by three, some cut, and two in balanced ones."""
-    assert SMALL.names == COMPARED
+    assert SMALL.names == tuple(VARIANTS)
     names = ("3x3, balanced", "", "plain", "3x3, 128, balanced")
     config = dataclasses.replace(SMALL, frames=(2,), variants=names)
     assert config.names == ("3x3, balanced", *COMPARED, "3x3, 128, balanced")

@@ -11,6 +11,7 @@ from attention_collapse.experiments.attention_problem import clustered
 from attention_collapse.experiments.context_parallel import (
     ROUTES,
     attention_routes,
+    compare,
     require_context_parallelism,
 )
 from attention_collapse.experiments.sharded_cost import STAGES, Config
@@ -150,6 +151,16 @@ def test_routes_are_timed_beside_the_stages_and_leave_the_efficiency_alone(monke
     assert found.arrays["seconds"].shape == (1, len(STAGES))
     assert found.timings["context_alltoall_1_processes"].median == 9.0
     assert set(found.axes) == set(found.arrays) == set(found.units)
+
+
+def test_routes_are_compared_with_keys_brought_together():
+    one = torch.tensor([[[[3.0, 4.0]], [[0.0, 2.0]]]])
+    routes = {"gathered": lambda: one, "other": lambda: one + torch.tensor([0.0, 1.0])}
+    second = Timing(1, 1.0, 1.0, 1.0)
+    taken, errors = compare(routes, lambda route: (second, route()), SingleProcess())
+    assert taken == dict.fromkeys(routes, second)
+    assert errors["gathered_error"].tolist() == [0.0, 0.0]
+    assert errors["other_error"].tolist() == [0.2, 0.5]
 
 
 def test_keys_brought_together_give_the_output_of_attention():

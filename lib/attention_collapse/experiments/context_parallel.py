@@ -12,18 +12,20 @@ causal runs only with its load balancing switched off, for which there is no pub
 would save is memory for keys: 2 GB at a thousand frames of VGGT.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
+import numpy as np
 import torch
 import torch.distributed as dist
 from jaxtyping import Float
 from torch import Tensor
+from torch.nn import functional
 from torch.nn.attention import sdpa_kernel
-from torch.nn.functional import scaled_dot_product_attention
 
 from attention_collapse.experiments import device_cost
 from attention_collapse.measure.streaming.shards import Shards
+from attention_collapse.records import Timing
 
 ROUTES = ("gathered", "context_allgather", "context_alltoall")
 """Keys and values brought together first; torch's, with either way of bringing them."""
@@ -71,18 +73,46 @@ def attention_routes(
     def gathered() -> Float[Tensor, "1 head token dim"]:
         whole = (shards.concatenate(tensor)[None] for tensor in (key, value))
         with sdpa_kernel(device_cost.ATTENTION_KERNELS, set_priority=True):
-            return scaled_dot_product_attention(query[None], *whole)
+            return functional.scaled_dot_product_attention(query[None], *whole)
 
     def rotated(method: str) -> Float[Tensor, "1 head token dim"]:
         kernels = device_cost.ATTENTION_KERNELS[:-1]
         with _split_tokens(query, method), sdpa_kernel(kernels, set_priority=True):
-            return scaled_dot_product_attention(query[None], key[None], value[None])
+            # By its module: inside the context it is another function.
+            return functional.scaled_dot_product_attention(query[None], key[None], value[None])
 
     return {
         "gathered": gathered,
         "context_allgather": lambda: rotated("allgather"),
         "context_alltoall": lambda: rotated("alltoall"),
     }
+
+
+def compare(
+    routes: Mapping[str, Callable[[], Float[Tensor, "1 head token dim"]]],
+    clock: Callable[[Callable[[], Tensor]], tuple[Timing, Tensor]],
+    shards: Shards,
+) -> tuple[dict[str, Timing], dict[str, np.ndarray]]:
+    """Seconds of each route, and how far its output is from that of gathered keys.
+
+    Errors are by head, ``route_error`` for each route: norm of the difference over the norm.
+
+    Args:
+        routes: From ``attention_routes``.
+        clock: Gives the seconds of an operation and what it returns.
+        shards: The processes.
+
+    Home section: *A thousand frames*.
+    """
+    exact = routes["gathered"]()
+    timings, errors = {}, {}
+    for route, operation in routes.items():
+        operation()
+        timings[route], output = clock(operation)
+        squares = (part.double().square().sum((0, -2, -1)) for part in (output - exact, exact))
+        difference, size = (shards.sum(part) for part in squares)
+        errors[f"{route}_error"] = (difference / size).sqrt().cpu().numpy()
+    return timings, errors
 
 
 @contextmanager

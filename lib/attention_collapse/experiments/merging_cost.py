@@ -20,7 +20,6 @@ from attention_collapse.experiments.merging_problem import (
     relative_errors,
 )
 from attention_collapse.experiments.merging_variants import (
-    COMPARED,
     STAGES,
     VARIANTS,
     Clock,
@@ -48,8 +47,7 @@ class Config:
         grid: rows and columns of patches of a frame.
         heads: attention heads.
         dim: their dimension.
-        variants: names of ``merging_variants.VARIANTS``; the empty name stands for those of
-            ``merging_variants.COMPARED``, to which others may be added.
+        variants: names of ``merging_variants.VARIANTS``; the empty name stands for all of them.
         noise: spread of the noise of a token, in units of what tells points apart.
         sharpness: factor of the queries.
         checked: queries whose outputs are compared with float64.
@@ -98,7 +96,7 @@ class Config:
     @property
     def names(self) -> tuple[str, ...]:
         """Names of the variants that take part."""
-        named = [(name,) if name else COMPARED for name in self.variants]
+        named = [(name,) if name else tuple(VARIANTS) for name in self.variants]
         return tuple(dict.fromkeys(name for names in named for name in names))
 
     def layout(self, frames: int) -> TokenLayout:

@@ -191,9 +191,6 @@ VARIANTS: dict[str, Variant] = {
 }
 """By name, the ways to run a layer; 128 is the dimension of a random projection."""
 
-COMPARED = tuple(name for name in VARIANTS if name not in _BALANCED)
-"""Those that are compared where none is named."""
-
 
 def fused(
     query: Float[Tensor, "batch head query dim"],

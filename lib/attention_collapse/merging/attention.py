@@ -120,14 +120,14 @@ def merge_heads(
     Source: derived in the book; the size as in Bolya et al. (arXiv 2210.09461), section 3.
     Home section: *Token merging*.
     """
-    asking = groups.merge(query) if rule.queries else query
+    merged = {"query": query} if rule.queries else {}
+    merged |= {"value": value} if rule.weighting == "second_order" else {"key": key, "value": value}
+    means = {"query": query} | dict(zip(merged, groups.merge_each(*merged.values()), strict=True))
+    if rule.weighting == "second_order":
+        means["query"], means["key"] = _second_order(means["query"], key, groups)
     wide = torch.promote_types(query.dtype, torch.float32)
     bias = None if rule.weighting == "none" else log_sizes(groups).to(wide)
-    if rule.weighting == "second_order":
-        asking, means = _second_order(asking, key, groups)
-    else:
-        means = groups.merge(key)
-    return MergedHeads(asking, means, groups.merge(value), bias)
+    return MergedHeads(means["query"], means["key"], means["value"], bias)
 
 
 def attend(

@@ -1,5 +1,6 @@
 """What a device does for merging: four operations, and what each of them promises."""
 
+from collections.abc import Sequence
 from typing import NamedTuple, Protocol, runtime_checkable
 
 from jaxtyping import Float, Int64
@@ -61,9 +62,9 @@ class Backend(Protocol):
         ...
 
     def means(
-        self, tokens: Float[Tensor, "batch *axes token width"], members: Members
-    ) -> Float[Tensor, "batch *axes group width"]:
-        """Means of the groups, summed in float32 at least, in the type of the tokens."""
+        self, tokens: Sequence[Float[Tensor, "batch *axes token width"]], members: Members
+    ) -> list[Float[Tensor, "batch *axes group width"]]:
+        """Means of the groups of each tensor, summed in float32 at least, in the tensor's type."""
         ...
 
     def copies(

@@ -1,5 +1,6 @@
 """Which backend the tokens are given."""
 
+from functools import cache
 from importlib.util import find_spec
 
 import torch
@@ -33,7 +34,7 @@ def choose_backend(tokens: Tensor, *, name: str | None = None) -> Backend:
         raise ValueError(f"backend must be one of {', '.join(NAMES)}; got {name!r}")
     if (name or ("triton" if _suits_triton(tokens) else "portable")) == "portable":
         return PortableBackend()
-    if tokens.device.type != "cuda" or find_spec("triton") is None:
+    if tokens.device.type != "cuda" or not _has_triton():
         raise ValueError(
             "the triton backend needs a CUDA device and the triton package; got device "
             f"{tokens.device}: take 'portable'."
@@ -54,5 +55,10 @@ def _suits_triton(tokens: Tensor) -> bool:
         and tokens.dtype in (torch.float16, torch.bfloat16)
         and not (torch.is_grad_enabled() and tokens.requires_grad)
         and torch.cuda.get_device_capability(tokens.device) >= TRITON_CAPABILITY
-        and find_spec("triton") is not None
+        and _has_triton()
     )
+
+
+@cache
+def _has_triton() -> bool:
+    return find_spec("triton") is not None

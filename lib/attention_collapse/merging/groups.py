@@ -95,10 +95,26 @@ class Groups:
             ValueError: Batch or tokens are not those of the groups, or a weight is not positive.
         """
         if weights is None:
-            self._check("tokens", tokens, self.assignment.shape[1])
-            return choose_backend(tokens).means(tokens, self.members)
+            return self.merge_each(tokens)[0]
         weighted = self.sum(along(weights, tokens) * tokens)
         return (weighted / along(self.total(weights), tokens)).to(tokens.dtype)
+
+    def merge_each(
+        self, *tokens: Float[Tensor, "batch *axes token width"]
+    ) -> list[Float[Tensor, "batch *axes group width"]]:
+        """``merge`` of several tensors on one device, which a GPU takes at once if they are alike.
+
+        Args:
+            tokens: Query, key and value, for example.
+
+        Raises:
+            ValueError: Batch or tokens are not those of the groups.
+        """
+        for each in tokens:
+            self._check("tokens", each, self.assignment.shape[1])
+        names = {choose_backend(each).name for each in tokens}
+        backend = choose_backend(tokens[0], name=None if len(names) == 1 else "portable")
+        return backend.means(tokens, self.members)
 
     def total(self, weights: Float[Tensor, "batch token"]) -> Float[Tensor, "batch group"]:
         """Sums of weights over the groups: the sizes of merged tokens that had sizes before.

@@ -1,5 +1,6 @@
 """The operations of merging by plain torch operations, on any device and in any type."""
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 import torch
@@ -52,11 +53,14 @@ class PortableBackend:
         )
 
     def means(
-        self, tokens: Float[Tensor, "batch *axes token width"], members: Members
-    ) -> Float[Tensor, "batch *axes group width"]:
+        self, tokens: Sequence[Float[Tensor, "batch *axes token width"]], members: Members
+    ) -> list[Float[Tensor, "batch *axes group width"]]:
         """Sums in the order in which the tokens come, over the sizes."""
-        total = along(members.sizes.to(_wide(tokens)), tokens)
-        return (sums(tokens, members) / total).to(tokens.dtype)
+        totals = (along(members.sizes.to(_wide(each)), each) for each in tokens)
+        return [
+            (sums(each, members) / total).to(each.dtype)
+            for each, total in zip(tokens, totals, strict=True)
+        ]
 
     def copies(
         self, rows: Float[Tensor, "batch *axes group width"], members: Members

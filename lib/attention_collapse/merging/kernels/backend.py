@@ -1,6 +1,6 @@
 """The operations of merging by Triton kernels on a CUDA device."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -12,7 +12,7 @@ from attention_collapse.merging.backend import Nearest
 from attention_collapse.merging.kernels.attention import biased_attention
 from attention_collapse.merging.kernels.directions import LONGEST, half_directions
 from attention_collapse.merging.kernels.nearest import nearest
-from attention_collapse.merging.kernels.rows import segment_copies, segment_means
+from attention_collapse.merging.kernels.rows import TOGETHER, segment_copies, segment_means
 from attention_collapse.merging.kernels.tiles import TILES, Tiles
 from attention_collapse.merging.members import Members
 from attention_collapse.merging.portable import PortableBackend, check_finite, directions
@@ -77,13 +77,20 @@ class TritonBackend:
         return nearest(sources, destinations, tiles=tiles, short_tiles=short)
 
     def means(
-        self, tokens: Float[Tensor, "batch *axes token width"], members: Members
-    ) -> Float[Tensor, "batch *axes group width"]:
+        self, tokens: Sequence[Float[Tensor, "batch *axes token width"]], members: Members
+    ) -> list[Float[Tensor, "batch *axes group width"]]:
         """Sums of each group in the order of its members, over the size."""
-        if not _short(tokens):
+        if not _short(*tokens):
             return _PORTABLE.means(tokens, members)
-        found = segment_means(_four_axes(tokens), members, tiles=self.tiles["means"])
-        return found.view(*tokens.shape[:-2], *found.shape[-2:])
+        rows, found = [_four_axes(each) for each in tokens], []
+        alike = all(_layout(each) == _layout(rows[0]) for each in rows)
+        together = TOGETHER if alike else 1
+        for part in (rows[at : at + together] for at in range(0, len(rows), together)):
+            found += segment_means(part, members, tiles=self.tiles["means"])
+        return [
+            mean.view(*each.shape[:-2], *mean.shape[-2:])
+            for each, mean in zip(tokens, found, strict=True)
+        ]
 
     def copies(
         self, rows: Float[Tensor, "batch *axes group width"], members: Members
@@ -114,6 +121,10 @@ def _short(*tensors: Tensor) -> bool:
     """Whether all have the same type of 16 bits."""
     first = tensors[0].dtype
     return first in STORAGE and all(tensor.dtype == first for tensor in tensors)
+
+
+def _layout(tensor: Tensor) -> tuple[torch.Size, tuple[int, ...]]:
+    return tensor.shape, tensor.stride()
 
 
 def _rows(tensor: Tensor) -> int:

@@ -1,5 +1,6 @@
 """Means of groups and copies to tokens: one pass over the tokens in the order of their groups."""
 
+from collections.abc import Sequence
 from typing import no_type_check
 
 import triton
@@ -10,24 +11,34 @@ from torch import Tensor
 from attention_collapse.merging.kernels.tiles import Tiles
 from attention_collapse.merging.members import Members
 
+TOGETHER = 3
+"""Tensors whose means one launch takes at most: query, key and value."""
+
 
 @triton.jit(do_not_specialize=["token_count", "group_count"])
 @no_type_check
 def _mean_kernel(
-    tokens, order, starts, out, token_count, group_count, batch_stride, axis_stride, token_stride,
-    entries, WIDTH: tl.constexpr, MEMBERS: tl.constexpr, COLUMNS: tl.constexpr,
+    first, second, third, first_out, second_out, third_out, order, starts, token_count,
+    group_count, batch_stride, axis_stride, token_stride, entries, BLOCKS: tl.constexpr,
+    WIDTH: tl.constexpr, MEMBERS: tl.constexpr, COLUMNS: tl.constexpr,
 ):  # fmt: skip
     """Add the members of one group in ascending order, some at a time, and divide by the size."""
     group, batch = tl.program_id(0), tl.program_id(2).to(tl.int64)
-    column = tl.program_id(1) * COLUMNS + tl.arange(0, COLUMNS)
+    tensor, block = tl.program_id(1) // BLOCKS, tl.program_id(1) % BLOCKS
+    tokens, out = first, first_out
+    if tensor == 1:
+        tokens, out = second, second_out
+    if tensor == 2:
+        tokens, out = third, third_out
+    column = block * COLUMNS + tl.arange(0, COLUMNS)
     axis, within = (column // WIDTH).to(tl.int64), column % WIDTH
     place = tokens + batch * batch_stride + axis * axis_stride + within
     bounds = starts + batch * (group_count + 1) + group
     start, end = tl.load(bounds), tl.load(bounds + 1)
     order += batch * token_count
     total = tl.zeros([COLUMNS], tl.float32)
-    for first in range(start, end, MEMBERS):
-        member = first + tl.arange(0, MEMBERS)
+    for begin in range(start, end, MEMBERS):
+        member = begin + tl.arange(0, MEMBERS)
         token = tl.load(order + member, mask=member < end, other=0).to(tl.int64)
         inside = (member < end)[:, None] & (column < entries)[None, :]
         rows = tl.load(place[None, :] + (token * token_stride)[:, None], mask=inside, other=0.0)
@@ -55,35 +66,42 @@ def _copy_kernel(
     place = rows + batch * batch_stride + axis * axis_stride + within
     row = tl.load(place[None, :] + (group * row_stride)[:, None], mask=inside, other=0.0)
     start = (batch * (entries // WIDTH) + axis) * token_count * WIDTH + within
-    tl.store(out + start[None, :] + (token * WIDTH)[:, None], row, mask=inside)
+    place = out + start[None, :] + (token * WIDTH)[:, None]
+    # Nobody reads them soon: they need not push rows out of the cache.
+    tl.store(place, row, mask=inside, cache_modifier=".cs")
 
 
 def segment_means(
-    tokens: Float[Tensor, "batch axis token width"], members: Members, *, tiles: Tiles
-) -> Float[Tensor, "batch axis group width"]:
+    tokens: Sequence[Float[Tensor, "batch axis token width"]], members: Members, *, tiles: Tiles
+) -> list[Float[Tensor, "batch axis group width"]]:
     """Means of the groups, summed in single precision, always in the same order.
 
     One program sums a group, all heads side by side; a group of many thousands takes as long as it
-    has members.
+    has members. One launch takes all tensors.
 
     Args:
-        tokens: Rows of the tokens, with the last axis in one piece.
+        tokens: Rows of the tokens, in up to ``TOGETHER`` tensors of one shape, type and stride,
+            with the last axis in one piece.
         members: Members of the groups.
         tiles: Members that are read at a time, and their columns.
 
     Source: derived in the book. Home section: *Token merging*.
     """
-    batch, axes, count, width = tokens.shape
-    out = tokens.new_empty(batch, axes, members.count, width)
-    _mean_kernel[(members.count, triton.cdiv(axes * width, tiles.width), batch)](
-        tokens,
+    batch, axes, count, width = tokens[0].shape
+    out = [each.new_empty(batch, axes, members.count, width) for each in tokens]
+    blocks, unused = triton.cdiv(axes * width, tiles.width), TOGETHER - len(tokens)
+    _mean_kernel[(members.count, len(tokens) * blocks, batch)](
+        *tokens,
+        *tokens[:1] * unused,
+        *out,
+        *out[:1] * unused,
         members.order,
         members.starts,
-        out,
         count,
         members.count,
-        *tokens.stride()[:3],
+        *tokens[0].stride()[:3],
         axes * width,
+        BLOCKS=blocks,
         WIDTH=width,
         MEMBERS=tiles.streamed,
         COLUMNS=tiles.width,

@@ -41,7 +41,7 @@ TILES: Mapping[str, Tiles] = MappingProxyType(
     {
         "nearest": Tiles(128, 256, 64, 8, 4),
         "nearest_short": Tiles(64, 128, 0, 4, 3),
-        "means": Tiles(1, 4, 1024, 4, 2),
+        "means": Tiles(1, 4, 1024, 2, 2),
         "copies": Tiles(8, 1, 1024, 4, 1),
         "attend": Tiles(128, 64, 0, 4, 3),
         "attend_running": Tiles(64, 128, 0, 4, 2),
