@@ -66,9 +66,8 @@ def test_cells_that_the_edge_cuts_have_a_destination_of_their_own(arrays, at):
     assert sum(cell.size == 9 for cell in cells) == 108
     even = grid_partition(layout, cell=(3, 3), reference="grid", balanced=True)
     assert len(even.destinations) == 2 * 9 * 12
-    assert not [name for name in at if name.endswith("balanced")]
-    kept = arrays["keys"][:, at["3x3, 128"]]
-    np.testing.assert_array_equal(kept, 135 * np.array(FRAMES))
+    for name, kept in (("3x3, 128", 135), ("3x3, 128, balanced", 9 * 12 + 5)):
+        np.testing.assert_array_equal(arrays["keys"][:, at[name]], kept * np.array(FRAMES))
 
 
 @pytest.mark.claims("eq-search-share")
@@ -97,12 +96,21 @@ def test_fewer_tokens_and_fewer_numbers_save_most(last):
     whole, short = last["3x3"], last["3x3, 128"]
     assert whole["match"] > 0.5 * whole["total"]
     assert 0.2 < short["match"] / short["total"] < 0.3  # a quarter
-    assert whole["gain"] == pytest.approx(21.5, abs=quoted(1))
+    assert whole["gain"] == pytest.approx(21.9, abs=quoted(1))
     assert short["gain"] > 2 * whole["gain"]
     assert short["error"] < 1.02 * whole["error"]
     assert short["attention"] > 0.5 * short["total"]
     pairs = (1041 / 135) ** 2
     assert last["plain"]["attention"] / short["attention"] > pairs
+
+
+def test_cells_that_are_not_cut_save_what_cut_ones_keep(arrays, at, last):
+    assert last["3x3, balanced"]["gain"] == pytest.approx(27.1, abs=quoted(1))
+    assert last["3x3, 128, balanced"]["gain"] == pytest.approx(68.5, abs=quoted(1))
+    for cut, even in (("3x3", "3x3, balanced"), ("3x3, 128", "3x3, 128, balanced")):
+        assert last[cut]["error"] < last[even]["error"] < 1.03 * last[cut]["error"]
+    few = arrays["error"][0]
+    assert few[at["3x3, 128, balanced"]] > 1.1 * few[at["3x3, 128"]]
 
 
 def test_merging_and_the_way_back_are_slivers(last):
@@ -174,15 +182,13 @@ def test_kernels_come_as_near_to_the_device_as_the_chapter_says(arrays, at):
     row = at["3x3, 128"]
     assert near["match"][-1, at["3x3"]] > 0.85 > near["match"][-1, row]
     assert near["attention"][-1, row] > near["attention"][-1, at["plain"]]
-    back = arrays["seconds"][:2, row, arrays["stage"].tolist().index("unmerge")]
-    assert back[1] < back[0]  # twice the frames take no longer
-    assert near["unmerge"][0, row] < 0.25
+    assert near["unmerge"][0, row] < 0.35  # of a time that is mostly not that of the bytes
 
 
 def test_short_stages_have_a_fixed_time_beside_that_of_their_bytes(arrays, at):
     near, row = shares_of_ceilings(arrays, width=WIDTH), at["3x3, 128"]
     stages = arrays["stage"].tolist()
-    for stage, slowest, fastest in (("merge", 0.9, 1.0), ("unmerge", 0.55, 0.7)):
+    for stage, slowest, fastest in (("merge", 0.85, 0.95), ("unmerge", 0.6, 0.7)):
         seconds = arrays["seconds"][:, row, stages.index(stage)]
         least = near[stage][:, row] * seconds
         slope, start = np.polyfit(least, seconds, 1)
