@@ -52,7 +52,7 @@ def test_scenes_are_those_of_the_seeds(family):
 
 def test_worlds_of_a_collection_have_different_numbers_of_solids():
     singles = [orbit_collection([seed]).worlds.solids for seed in SEEDS]
-    assert len({solids.yaw.shape[1] for solids in singles}) > 1
+    assert len({solids.heading.shape[1] for solids in singles}) > 1
 
 
 def test_a_walk_has_frames_between_frames():

@@ -51,7 +51,7 @@ def cast(
         directions: directions of the rays; their length is the unit of depth.
     """
     room_depth, room_axis = _room_exit(world, origin, directions)
-    solid_depth, solid = world.solids.distances(origin[..., None, :], directions).min(dim=0)
+    solid_depth, solid = world.solids.nearest(origin[..., None, :], directions)
     on_room = room_depth <= solid_depth
     depth = torch.where(on_room, room_depth, solid_depth)
     points = origin[..., None, :] + depth[..., None] * directions
@@ -78,8 +78,8 @@ def lit(world: World, hits: Hits) -> Bool[Tensor, "*frame ray"]:
     start = hits.points + SHADOW_OFFSET * hits.normal
     source = world.light.position[..., None, :]
     if world.light.is_sun:
-        return world.solids.distances(start, source).amin(dim=0) == torch.inf
-    return world.solids.distances(source, start - source).amin(dim=0) > 1
+        return world.solids.nearest(start, source)[0] == torch.inf
+    return world.solids.nearest(source, start - source)[0] > 1
 
 
 def _room_exit(world: World, origin: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
@@ -91,16 +91,18 @@ def _room_exit(world: World, origin: Tensor, directions: Tensor) -> tuple[Tensor
 def _on_solid(world: World, points: Tensor, solid: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Surface index, normal, local point and chart of points on the solids with these indices."""
     solids = world.solids
-    centre, half_size, yaw = (
-        rows_at(table, solid, frame_axes=solids.yaw.ndim - 1)
-        for table in (solids.centre, solids.half_size, solids.yaw)
+    centre, half_size, heading = (
+        rows_at(table, solid, frame_axes=table.ndim - 2)
+        for table in (solids.centre, solids.half_size, solids.heading)
     )
-    local = torch.stack(turn((points - centre).movedim(-1, 0), yaw), dim=-1)
+    cosine, sine = heading.unbind(-1)
+    local = torch.stack(turn((points - centre).movedim(-1, 0), (cosine, sine)), dim=-1)
     scaled = local / half_size
     axis = scaled.abs().argmax(-1)
     is_ball = (solid < solids.balls)[..., None]
     flat = _axis_vector(axis, scaled.gather(-1, axis[..., None])[..., 0].sign())
-    normal = torch.stack(turn(torch.where(is_ball, scaled, flat).movedim(-1, 0), -yaw), dim=-1)
+    facing = torch.where(is_ball, scaled, flat).movedim(-1, 0)
+    normal = torch.stack(turn(facing, (cosine, -sine)), dim=-1)
     chart = torch.where(is_ball, _ball_chart(local), _flat_chart(local, axis))
     return ROOM_FACES + solid, normal, local, chart
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor
 
 from attention_collapse.scenes.materials import Material
@@ -43,13 +43,14 @@ class Solids:
     Attributes:
         centre: in the world.
         half_size: half the extent along the solid's own axes.
-        yaw: angle from the world's to the solid's own axes about y, in radians.
+        heading: cosine and sine of the yaw, the angle from the world's to the solid's own axes
+            about y.
         balls: how many of the solids are balls.
     """
 
     centre: Float[Tensor, "*world solid 3"]
     half_size: Float[Tensor, "*world solid 3"]
-    yaw: Float[Tensor, "*world solid"]
+    heading: Float[Tensor, "*world solid 2"]
     balls: int
 
     @classmethod
@@ -62,16 +63,28 @@ class Solids:
             rows = [getattr(solid, name) for solid in solids]
             return torch.tensor(rows, dtype=dtype, device=device)
 
-        balls = sum(solid.is_ball for solid in solids)
-        return cls(column("centre"), column("half_size"), column("yaw"), balls)
+        balls, yaw = sum(solid.is_ball for solid in solids), column("yaw")
+        heading = torch.stack([yaw.cos(), yaw.sin()], dim=-1)
+        return cls(column("centre"), column("half_size"), heading, balls)
+
+    def nearest(
+        self, origins: Float[Tensor, "*frame #ray 3"], directions: Float[Tensor, "*frame #ray 3"]
+    ) -> tuple[Float[Tensor, "*frame ray"], Int64[Tensor, "*frame ray"]]:
+        """How far along each ray the first solid begins, in lengths of the direction, and which.
+
+        The distance is inf for a miss. Rays from one origin, and parallel rays, are cheaper than
+        rays in general.
+        """
+        # Balls and blocks by themselves: a compiler then keeps no distance but the least.
+        ball, block = (_least(part) for part in self.distances(origins, directions))
+        first = ball[0] <= block[0]
+        index = torch.where(first, ball[1], self.balls + block[1])
+        return torch.where(first, ball[0], block[0]), index
 
     def distances(
         self, origins: Float[Tensor, "*frame #ray 3"], directions: Float[Tensor, "*frame #ray 3"]
-    ) -> Float[Tensor, "solid *frame ray"]:
-        """How far along each ray each solid begins, in lengths of the direction; inf for a miss.
-
-        Rays from one origin, and parallel rays, are cheaper than rays in general.
-        """
+    ) -> tuple[Float[Tensor, "ball *frame ray"], Float[Tensor, "block *frame ray"]]:
+        """How far along each ray each ball and each block begins; inf for a miss."""
         # Coordinates first, then solids: "3 solid *frame ray".
         centre, half_size = (
             table.movedim((-1, -2), (0, 1))[..., None] for table in (self.centre, self.half_size)
@@ -79,21 +92,33 @@ class Solids:
         start = origins.movedim(-1, 0)[:, None] - centre
         aims = directions.movedim(-1, 0).contiguous()[:, None]
         balls, blocks = slice(None, self.balls), slice(self.balls, None)
-        yaw = self.yaw.movedim(-1, 0)[blocks, ..., None]
+        heading = self.heading.movedim((-1, -2), (0, 1))[:, blocks, ..., None]
         ball = ball_distances(start[:, balls], aims, radius=half_size[0, balls])
-        block = block_distances(
-            turn(start[:, blocks], yaw), turn(aims, yaw), half_size=half_size[:, blocks]
-        )
-        return torch.cat([ball, block])
+        turned = (turn(vectors, heading) for vectors in (start[:, blocks], aims))
+        return ball, block_distances(*turned, half_size=half_size[:, blocks])
 
 
-def turn(vectors: Float[Tensor, "3 *#point"], yaw: Float[Tensor, "*#point"]) -> Coordinates:
-    """Coordinates x, y, z of vectors in axes turned by a yaw about y.
+def _least(distances: Float[Tensor, "solid *ray"]) -> tuple[Tensor, Tensor]:
+    """The least distance and whose it is; inf where there is no solid."""
+    if len(distances):
+        return tuple(distances.min(dim=0))
+    none = distances.new_full(distances.shape[1:], torch.inf)
+    return none, none.new_zeros(none.shape, dtype=torch.int64)
+
+
+def turn(
+    vectors: Float[Tensor, "3 *#point"],
+    heading: Float[Tensor, "2 *#point"] | tuple[Tensor, Tensor],
+) -> Coordinates:
+    """Coordinates x, y, z of vectors in axes turned about y.
 
     Home section: *The phenomenon*.
+
+    Args:
+        vectors: in the axes before.
+        heading: cosine and sine of the angle from these axes to the new ones.
     """
-    x, y, z = vectors
-    cosine, sine = yaw.cos(), yaw.sin()
+    (x, y, z), (cosine, sine) = vectors, heading
     return cosine * x - sine * z, y, sine * x + cosine * z
 
 

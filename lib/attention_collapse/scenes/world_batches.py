@@ -41,7 +41,7 @@ def join_worlds(parts: Sequence[World]) -> World:
             f"{[part.light.is_sun for part in parts]} for is_sun; join each kind by itself"
         )
     balls = max(part.solids.balls for part in parts)
-    blocks = max(part.solids.yaw.shape[1] - part.solids.balls for part in parts)
+    blocks = max(part.solids.heading.shape[1] - part.solids.balls for part in parts)
     padded = [_pad(part, balls, blocks) for part in parts]
     return _combine(lambda *tensors: torch.cat(tensors), padded)
 
@@ -78,7 +78,7 @@ def _combine(transform: Callable[..., Tensor], parts: Sequence[Part]) -> Part:
 def _pad(worlds: World, balls: int, blocks: int) -> World:
     """The worlds with a given number of balls and blocks, the added ones met by no ray."""
     have, solids = worlds.solids.balls, worlds.solids
-    missing_blocks = blocks - (solids.yaw.shape[1] - have)
+    missing_blocks = blocks - (solids.heading.shape[1] - have)
 
     def widened(table: Tensor, first: int, filling: float = 0.0) -> Tensor:
         more_balls, more_blocks = (
@@ -92,7 +92,7 @@ def _pad(worlds: World, balls: int, blocks: int) -> World:
     padded = Solids(
         widened(solids.centre, 0),
         widened(solids.half_size, 0, torch.nan),
-        widened(solids.yaw, 0),
+        widened(solids.heading, 0),
         balls,
     )
     columns = {
