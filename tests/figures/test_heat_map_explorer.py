@@ -13,7 +13,7 @@ MAPS = {name: GENERATOR.uniform(size=(3, 2, 4)) * peak
 
 def test_maps_share_a_scale_and_the_query_is_marked_in_both():
     with matplotlib.rc_context():
-        figure = draw_heat_maps(IMAGES, MAPS, query=(1, 0, 2), title="layer 0")
+        figure = draw_heat_maps(IMAGES, MAPS, query=(1, 0, 2), title="layer 1")
     panels = figure.axes
     assert len(panels) == 6
     peak = max(each.max() for each in MAPS.values())
@@ -27,7 +27,7 @@ def test_maps_share_a_scale_and_the_query_is_marked_in_both():
 
 def test_stills_of_one_and_two_maps_are_reproducible():
     before = dict(matplotlib.rcParams)
-    settings = {"query": (0, 0, 0), "title": "layer 0"}
+    settings = {"query": (0, 0, 0), "title": "layer 1"}
     pictures = [heat_maps_png(IMAGES, MAPS, **settings) for _ in range(2)]
     alone = heat_maps_png(IMAGES, {"recorded": MAPS["recorded"]}, **settings)
     assert pictures[0] == pictures[1] != alone

@@ -8,6 +8,7 @@ import sys
 import numpy as np
 import pytest
 
+from attention_collapse.figures import heat_map_explorer as still
 from attention_collapse.widgets.heat_map_explorer import (
     MAX_WEIGHTS,
     STATE_BUDGET,
@@ -36,10 +37,10 @@ class TestState:
     @pytest.mark.parametrize(
         ("trait", "value", "listed"),
         [
-            ("layer", 3, "0, 1, 2"),
-            ("layer", -1, "0, 1, 2"),
-            ("head", 2, "0, 1"),
-            ("query", 4, "0, 1, 2, 3"),
+            ("layer", 4, "1, 2, 3"),
+            ("layer", 0, "1, 2, 3"),
+            ("head", 3, "1, 2"),
+            ("query", 5, "1, 2, 3, 4"),
             ("frames", 8, "2, 4, 16"),
         ],
     )
@@ -75,14 +76,14 @@ class TestState:
 
 
 class TestMaps:
-    @pytest.mark.parametrize(("frames", "layer", "head", "query"), [(2, 2, 1, 3), (16, 0, 1, 0)])
+    @pytest.mark.parametrize(("frames", "layer", "head", "query"), [(2, 3, 2, 4), (16, 1, 2, 1)])
     def test_shown_maps_are_those_of_the_state(self, explorer, frames, layer, head, query):
         for trait, value in {"frames": frames, "layer": layer, "head": head}.items():
             setattr(explorer, trait, value)
         explorer.query = query
         given = MAPS[COUNTS.index(frames)]
         for name, weights in (("recorded", given.attention), ("predicted", given.predicted)):
-            expected = weights[layer, head, query]
+            expected = weights[layer - 1, head - 1, query - 1]
             found = explorer.shown_maps()[name]
             roots = np.sqrt(found) - np.sqrt(expected)
             assert np.abs(roots).max() <= HALF_STEP / 255 * np.sqrt(expected.max())
@@ -121,7 +122,16 @@ class TestPoster:
         assert base64.b64decode(data["image/png"]).startswith(b"\x89PNG\r\n")
 
     def test_is_reproducible_and_shows_the_state(self):
-        states = [{}, {}, {"layer": 2}, {"frames": 2}, {"query": 1}]
+        states = [{}, {}, {"layer": 2}, {"frames": 2}, {"query": 2}]
         posters = [heat_map_explorer(**state).poster() for state in states]
         assert posters[0] == posters[1]
         assert len(set(posters)) == 4
+
+    def test_title_counts_from_one_and_has_the_numbers_of_that_head(self, monkeypatch):
+        drawn = {}
+        monkeypatch.setattr(still, "heat_maps_png", lambda *_, **given: drawn.update(given) or b"")
+        heat_map_explorer(layer=3, head=2, frames=2, query=4).poster()
+        ratio = MAPS[0].singular_ratio[2, 1]
+        assert drawn["title"].startswith("layer 3, head 2, 2 frames")
+        assert drawn["title"].endswith(f"σ₂/σ₁ = {ratio:.3f}")
+        assert drawn["query"] == tuple(QUERIES[3])

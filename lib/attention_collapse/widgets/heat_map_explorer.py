@@ -20,8 +20,9 @@ STATE_BUDGET = 400_000
 class HeatMapExplorer(BookWidget):
     r"""Recorded attention of query patches over frames, beside the predicted kernel.
 
-    The reader chooses layer, head, number of frames and query. A map is drawn in shares of the
-    larger of its peaks, recorded and predicted; shades go with the root of the share.
+    The reader chooses layer, head, number of frames and query; layers, heads and queries count
+    from 1, and arrays hold the first one first. A map is drawn in shares of the larger of its
+    peaks, recorded and predicted; shades go with the root of the share.
 
     Attributes:
         images: Frames as data URLs, the first ones of every pass.
@@ -35,10 +36,10 @@ class HeatMapExplorer(BookWidget):
         predicted_peaks: Their largest weights.
         entropy: Mean entropy of the rows in nats, over passes, layers and heads.
         singular_ratio: Second singular value over the first, alike.
-        layer: Global layer, from 0.
-        head: Head, from 0.
+        layer: Global layer, from 1.
+        head: Head, from 1.
         frames: Frames of the pass shown, one of ``frame_counts``.
-        query: Which query, from 0.
+        query: Which query, from 1.
 
     Raises:
         ValueError: If a trait leaves its range, or there are more weights than a page may hold.
@@ -74,10 +75,10 @@ class HeatMapExplorer(BookWidget):
     singular_ratio = traitlets.List(traitlets.List(traitlets.List(traitlets.Float()))).tag(
         sync=True
     )
-    layer = traitlets.Int(0).tag(sync=True)
-    head = traitlets.Int(0).tag(sync=True)
+    layer = traitlets.Int(1).tag(sync=True)
+    head = traitlets.Int(1).tag(sync=True)
     frames = traitlets.Int().tag(sync=True)
-    query = traitlets.Int(0).tag(sync=True)
+    query = traitlets.Int(1).tag(sync=True)
 
     @classmethod
     def from_maps(
@@ -130,7 +131,7 @@ class HeatMapExplorer(BookWidget):
         """The maps that the present state shows, as the page decodes them, by their names."""
         at = self.frame_counts.index(self.frames)
         heads, queries = len(self.entropy[at][0]), len(self.queries)
-        number = (self.layer * heads + self.head) * queries + self.query
+        number = ((self.layer - 1) * heads + self.head - 1) * queries + self.query - 1
         grid = (min(self.frames, len(self.images)), self.rows, self.columns)
         sources = {"recorded": (self.recorded[at], self.recorded_peaks[at])}
         if self.predicted[at]:
@@ -145,24 +146,25 @@ class HeatMapExplorer(BookWidget):
         from attention_collapse.figures.heat_map_explorer import heat_maps_png
 
         at = self.frame_counts.index(self.frames)
-        deficit = math.log(self.layout.count) - self.entropy[at][self.layer][self.head]
-        ratio = self.singular_ratio[at][self.layer][self.head]
+        layer, head = self.layer - 1, self.head - 1
+        deficit = math.log(self.layout.count) - self.entropy[at][layer][head]
+        ratio = self.singular_ratio[at][layer][head]
         title = (
             f"layer {self.layer}, head {self.head}, {self.frames} frames: ln N − H = "
             f"{deficit:.2f}, σ₂/σ₁ = {ratio:.3f}"
         )
         maps = self.shown_maps()
         images = np.stack([pixels_of(url) for url in self.images[: len(maps["recorded"])]])
-        frame, row, column = self.queries[self.query]
+        frame, row, column = self.queries[self.query - 1]
         return heat_maps_png(images, maps, query=(frame, row, column), title=title)
 
     @traitlets.validate("layer", "head", "query", "frames")
     def _require_recorded(self, proposal: dict) -> int:
         name, value = proposal["trait"].name, proposal["value"]
         known = {
-            "layer": range(len(self.entropy[0]) if self.entropy else 0),
-            "head": range(len(self.entropy[0][0]) if self.entropy else 0),
-            "query": range(len(self.queries)),
+            "layer": _counted(self.entropy[0] if self.entropy else []),
+            "head": _counted(self.entropy[0][0] if self.entropy else []),
+            "query": _counted(self.queries),
             "frames": self.frame_counts,
         }[name]
         if value not in known:
@@ -171,6 +173,11 @@ class HeatMapExplorer(BookWidget):
                 f"{name} must be one that is recorded; got {value}: choose one of {listed}."
             )
         return value
+
+
+def _counted(items: Sequence) -> range:
+    """The numbers of things that count from 1."""
+    return range(1, len(items) + 1)
 
 
 def _require_fit(images: np.ndarray, queries: np.ndarray, maps: Sequence[HeatMaps]) -> None:

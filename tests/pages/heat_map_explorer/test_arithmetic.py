@@ -8,8 +8,8 @@ from widgets.heat_map_scene import COLUMNS, ROWS, heat_map_explorer
 
 PATCHES = ROWS * COLUMNS
 STATES = [
-    {"frames": 2, "layer": 2, "head": 1, "query": 3},
-    {"frames": 16, "layer": 0, "head": 1, "query": 0},
+    {"frames": 2, "layer": 3, "head": 2, "query": 4},
+    {"frames": 16, "layer": 1, "head": 2, "query": 1},
 ]
 
 
@@ -29,7 +29,7 @@ def test_shown_numbers_are_those_of_the_state(open_explorer, state):
         assert_equal(shown["statistics"][name]["peak"], weights.max() * tokens)
     at = library.frame_counts.index(state["frames"])
     for name, trait in (("entropy", "entropy"), ("singularRatio", "singular_ratio")):
-        expected = getattr(library, trait)[at][state["layer"]][state["head"]]
+        expected = getattr(library, trait)[at][state["layer"] - 1][state["head"] - 1]
         assert shown["layer"][name] == expected
     assert shown["layer"]["tokens"] == tokens
 
@@ -45,7 +45,7 @@ def test_correlation_is_that_of_numpy(open_explorer):
 
 
 def test_shades_go_with_the_root_of_the_share_of_the_larger_peak(open_explorer):
-    explorer, library = open_explorer(query=1), heat_map_explorer(query=1)
+    explorer, library = open_explorer(query=2), heat_map_explorer(query=2)
     maps = library.shown_maps()
     peak = max(each.max() for each in maps.values())
     for name, weights in maps.items():
@@ -57,4 +57,4 @@ def test_nearest_query_is_of_the_frame(open_explorer):
     queries = [[0, 1, 1], [0, 2, 3], [1, 0, 4]]
     places = [(0, 1.2, 1.4), (0, 3, 3), (1, 3, 0), (2, 0, 0)]
     found = open_explorer().call(*[("nearestQuery", queries, *place) for place in places])
-    assert found == [0, 1, 2, -1]
+    assert found == [1, 2, 3, 0]

@@ -13,7 +13,7 @@ def test_layer_and_head_change_the_map_and_the_numbers(open_explorer):
         seen.append(explorer.numbers())
     for part in ("map", "layer", "statistics"):
         assert len({str(numbers[part]) for numbers in seen}) == 3
-    assert "layer 1, head 1, 16 frames" in explorer.sentence.inner_text()
+    assert "layer 2, head 2, 16 frames" in explorer.sentence.inner_text()
 
 
 def test_frames_that_are_not_in_the_pass_carry_no_map(open_explorer):
@@ -30,7 +30,7 @@ def test_frames_that_are_not_in_the_pass_carry_no_map(open_explorer):
 
 def test_a_query_is_chosen_by_pointer(open_explorer):
     explorer = open_explorer()
-    for query, (frame, row, column) in reversed(list(enumerate(QUERIES))):
+    for query, (frame, row, column) in reversed(list(enumerate(QUERIES, start=1))):
         box = explorer.frames("predicted").nth(int(frame)).bounding_box()
         x = box["x"] + (column + 0.7) / COLUMNS * box["width"]
         y = box["y"] + (row + 0.4) / ROWS * box["height"]
@@ -39,13 +39,13 @@ def test_a_query_is_chosen_by_pointer(open_explorer):
         said = f"Patch ({row}, {column}) of frame {frame + 1}"
         assert said in explorer.sentence.inner_text()
     explorer.frames().nth(3).click()  # a frame without a query
-    assert explorer.query() == 0
+    assert explorer.query() == 1
 
 
 def test_the_arrow_keys_go_round_the_queries(open_explorer):
     explorer = open_explorer()
     explorer.surface.focus()
-    for key, query in (("ArrowLeft", 3), ("ArrowRight", 0), ("ArrowRight", 1)):
+    for key, query in (("ArrowLeft", 4), ("ArrowRight", 1), ("ArrowRight", 2)):
         explorer.page.keyboard.press(key)
         explorer.page.wait_for_function(f"location.hash.endsWith('query={query}')")
     explorer.settle()
@@ -82,7 +82,7 @@ def test_frames_say_how_much_attention_they_have(open_explorer):
 @pytest.mark.parametrize(
     ("broken", "said"),
     [
-        ({"layer": 7}, "layer must be a whole number from 0 to 2; got 7"),
+        ({"layer": 7}, "layer must be a whole number from 1 to 3; got 7"),
         ({"frame_counts": []}, "there must be maps; got none"),
         ({"recorded": None}, "This figure cannot be drawn"),
     ],

@@ -17,8 +17,8 @@ function requireDrawable({ entropy, queries, frame_counts: counts, ...chosen }) 
   const limits = { layer: entropy[0].length, head: entropy[0][0].length, query: queries.length };
   for (const [name, count] of Object.entries(limits)) {
     requireThat(
-      Number.isInteger(chosen[name]) && chosen[name] >= 0 && chosen[name] < count,
-      `${name} must be a whole number from 0 to ${count - 1}; got ${chosen[name]}`,
+      Number.isInteger(chosen[name]) && chosen[name] >= 1 && chosen[name] <= count,
+      `${name} must be a whole number from 1 to ${count}; got ${chosen[name]}`,
     );
   }
   requireThat(
@@ -35,7 +35,8 @@ const codesOf = ({ recorded, predicted }) => ({
 
 /** What is drawn of a state. */
 function viewOf(traits, codes) {
-  const { layer, head, query, queries, entropy, rows, columns, frames } = traits;
+  const { queries, entropy, rows, columns, frames } = traits;
+  const [layer, head, query] = [traits.layer - 1, traits.head - 1, traits.query - 1];
   const pass = traits.frame_counts.indexOf(frames);
   const shown = Math.min(frames, traits.images.length);
   const [patches, tokens] = [rows * columns, frames * (rows * columns + SPECIAL)];
@@ -65,7 +66,7 @@ function viewOf(traits, codes) {
 /** Both panels in a group where the arrow keys go through the queries. */
 function mapPanels(model) {
   const choose = (query) => {
-    if (query < 0) return;
+    if (query < 1) return;
     assign(model, { query });
     model.save_changes();
   };
@@ -86,7 +87,7 @@ function mapPanels(model) {
     if (!direction) return;
     event.preventDefault();
     const count = model.get("queries").length;
-    choose((model.get("query") + direction + count) % count);
+    choose(((model.get("query") - 1 + direction + count) % count) + 1);
   });
   return { content, panels };
 }

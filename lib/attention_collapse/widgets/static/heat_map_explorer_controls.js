@@ -1,17 +1,17 @@
 // The controls of the heat-map explorer: layer, head, number of frames.
 
-/** A slider over whole numbers from 0; `say` names one. */
+/** A slider over whole numbers from 1; `say` names one. */
 function indexSlider(model, { label, count, read, write, say }) {
-  const last = Math.max(count - 1, 1);
-  const ticks = Array.from({ length: count }, (_, index) => index);
+  const last = Math.max(count, 2);
+  const ticks = Array.from({ length: count }, (_, index) => index + 1);
   const made = slider({
     model,
     label: [label],
-    scale: scaleOf([0, last], [0, last]),
+    scale: scaleOf([1, last], [1, last]),
     step: 1,
     ticks: count > 12 ? ticks.filter((tick) => tick % 4 === 0) : ticks,
     read,
-    write: (value) => write(Math.min(Math.round(value), count - 1)),
+    write: (value) => write(Math.min(Math.round(value), count)),
     describe: say,
   });
   made.row.hidden = count < 2;

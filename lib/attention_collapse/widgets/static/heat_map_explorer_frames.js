@@ -1,10 +1,10 @@
 // Maps over frames: shade over a grey picture, dots on the queries.
 
-/** The query nearest to a place in a frame, or -1 where the frame has none. */
+/** Which query, from 1, is nearest to a place in a frame; 0 where the frame has none. */
 export function nearestQuery(queries, frame, row, column) {
   const distance = ([at, y, x]) => (at === frame ? Math.hypot(y - row, x - column) : Infinity);
   const nearest = Math.min(...queries.map(distance));
-  return nearest < Infinity ? queries.findIndex((each) => distance(each) === nearest) : -1;
+  return nearest < Infinity ? queries.findIndex((each) => distance(each) === nearest) + 1 : 0;
 }
 
 const heatFrame = ({ rows, columns }) =>
@@ -80,5 +80,5 @@ const queryMarks = ({ queries, query }, frame) =>
     const [cx, cy] = [column + 0.5, row + 0.5];
     if (at !== frame) return [];
     const dot = shape("circle", { class: "query", cx, cy, r: 0.16 });
-    return index === query ? [shape("circle", { class: "chosen", cx, cy, r: 0.42 }), dot] : [dot];
+    return index === query - 1 ? [shape("circle", { class: "chosen", cx, cy, r: 0.42 }), dot] : [dot];
   });

@@ -28,7 +28,7 @@ function heatMapNumbers() {
 }
 
 function sentenceOn({ queries, query, layer, head, frames, statistics, agreement }) {
-  const [frame, row, column] = queries[query];
+  const [frame, row, column] = queries[query - 1];
   const { masses } = statistics.recorded;
   const most = masses.indexOf(Math.max(...masses));
   const said =
