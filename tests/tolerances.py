@@ -569,8 +569,8 @@ FEW_TEST_SCENES = 2
 
 # --- does the trained network collapse ---
 
-# Median exponent of thirty heads over four doublings of frames in three scenes: heads scatter by
-# 0.1, and cameras spread evenly settle a little faster than independent ones.
+# Median exponent of thirty heads over five or six doublings in three or four scenes: heads scatter
+# by 0.1, and cameras spread evenly settle a little faster than independent ones.
 SETTLING_OPERATOR = 0.1
 # Limits taken at 1e-9 and 1e12 frames beside shares of order 1 to 1000, and what is left of them.
 EXTREME_FRAMES = 1e-6

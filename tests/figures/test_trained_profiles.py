@@ -52,6 +52,8 @@ def test_the_error_of_a_mean_is_that_of_independent_scenes():
     means, errors = mean_and_error(values[:1])
     np.testing.assert_allclose(means, [1, 5])
     assert np.isnan(errors).all()
+    mean, error = mean_and_error(np.array([1.0, 2.0, 6.0]))
+    assert f"{mean:.2f} ± {error:.2f}" == "3.00 ± 1.53"
 
 
 def test_each_quantity_has_a_line_with_bars_for_each_layer():

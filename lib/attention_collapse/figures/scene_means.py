@@ -21,8 +21,9 @@ def mean_and_error(
     """
     count = len(values)
     if count == 1:
-        return values[0], np.full(values.shape[1:], np.nan)
-    return values.mean(axis=0), values.std(axis=0, ddof=1) / np.sqrt(count)
+        return np.asarray(values[0]), np.full(values.shape[1:], np.nan)
+    error = values.std(axis=0, ddof=1) / np.sqrt(count)
+    return np.asarray(values.mean(axis=0)), np.asarray(error)
 
 
 def draw_scene_means(
