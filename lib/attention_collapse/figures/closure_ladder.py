@@ -127,7 +127,7 @@ def draw_ladder(arrays: Mapping[str, np.ndarray]) -> Figure:
     """One panel for each quantity, one row for each rung, one colour for each number of frames.
 
     Dots are median relative errors over scenes, layers and heads, bars reach from the lower to the
-    upper quartile. Hollow dots leave out heads that the rung refuses. Few frames that predict
+    upper quartile. Hollow dots leave out heads that the rung refuses. Frames that predict
     themselves are not shown.
 
     Args:
@@ -136,7 +136,8 @@ def draw_ladder(arrays: Mapping[str, np.ndarray]) -> Figure:
     Home section: *Predicting the profile*.
     """
     rungs = [RUNGS[str(rung)] for rung in arrays["rungs"]]
-    figure = style.figure(height=1.2 + 0.32 * len(rungs))
+    thickness = max(0.32, 0.07 * len(arrays["frames"]))  # inches, for dots that do not touch
+    figure = style.figure(height=1.2 + thickness * len(rungs))
     panels = figure.subplots(1, len(TITLES), sharey=True)
     places, frames = np.arange(len(rungs)), arrays["frames"]
     colours = style.sequence(len(frames))
@@ -145,14 +146,14 @@ def draw_ladder(arrays: Mapping[str, np.ndarray]) -> Figure:
         quartiles[quartiles < ROUNDING] = np.nan
         for row, colour in enumerate(colours):
             lower, middle, upper = quartiles[..., row]
-            shift = 0.6 * ((row + 0.5) / len(frames) - 0.5)
+            shift = 0.75 * ((row + 0.5) / len(frames) - 0.5)
             axes.hlines(places + shift, lower, upper, color=colour, linewidth=0.8)
             label = {"label": str(frames[row]), "color": colour, "markersize": 4}
             axes.plot(middle, places + shift, "o", **label, fillstyle="none")
             whole = share[:, row] == 1
             axes.plot(middle[whole], (places + shift)[whole], "o", color=colour, markersize=4)
         axes.set_xscale("log")
-        style.label_logarithm(axes.xaxis)
+        style.label_logarithm(axes.xaxis, narrow=True)
         axes.set_xlabel("relative error")
         axes.set_title(title)
         axes.grid(axis="x")
