@@ -6,7 +6,7 @@ import pytest
 from attention_collapse import records
 from attention_collapse.experiments import merging_problem
 from attention_collapse.figures.merging_cost import pareto_front, shares_of_ceilings, speed_ups
-from attention_collapse.merging.partition import grid_partition
+from attention_collapse.merging.partition import _balanced_stripes, grid_partition
 from attention_collapse.tokens import TokenLayout
 from tolerances import COUNTED_DESTINATIONS, LEVEL, quoted
 
@@ -66,6 +66,8 @@ def test_cells_that_the_edge_cuts_have_a_destination_of_their_own(arrays, at):
     assert sum(cell.size == 9 for cell in cells) == 108
     even = grid_partition(layout, cell=(3, 3), reference="grid", balanced=True)
     assert len(even.destinations) == 2 * 9 * 12
+    sides = [np.bincount(_balanced_stripes(lines, 3)) for lines in (28, 37)]
+    assert (np.outer(*sides) >= 12).sum() == 20
     for name, kept in (("3x3, 128", 135), ("3x3, 128, balanced", 9 * 12 + 5)):
         np.testing.assert_array_equal(arrays["keys"][:, at[name]], kept * np.array(FRAMES))
 

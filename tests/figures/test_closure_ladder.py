@@ -19,14 +19,9 @@ SHAPE = (2, 3, 4, 5)  # scene, frame count, layer, head
 
 
 @pytest.fixture
-def arrays():
-    """Rung r is off by (r + 1) %; the first refuses one head of four at the most frames."""
-    rungs = np.array(closure_ladder.RUNGS)
-    off = 1 + 0.01 * np.arange(1, len(rungs) + 1)[:, None, None, None, None]
-    arrays = {"rungs": rungs, "frames": np.array([8, 64, 512])}
-    for seed, name in enumerate(TITLES):
-        arrays[name] = 1 + np.random.default_rng(seed).random(SHAPE)
-        arrays[f"predicted_{name}"] = arrays[name] * off
+def arrays(ladder):
+    """The first rung refuses one head of four at the most frames."""
+    arrays = ladder
     arrays["predicted_stable_rank"][0, :, 2, 1] = np.nan
     arrays["predicted_stable_rank"][1] = np.nan
     return arrays

@@ -27,14 +27,9 @@ FEW, DILUTED, PROPAGATED = (
 
 
 @pytest.fixture
-def arrays():
-    """Rung r is off by (r + 1) % everywhere, and head 2 of layer 3 reads the reference."""
-    rungs = np.array(closure_ladder.RUNGS)
-    off = 1 + 0.01 * np.arange(1, len(rungs) + 1)[:, None, None, None, None]
-    arrays = {"rungs": rungs, "frames": np.array([8, 64, 512])}
-    for seed, name in enumerate(TITLES):
-        arrays[name] = 1 + np.random.default_rng(seed).random(SHAPE)
-        arrays[f"predicted_{name}"] = arrays[name] * off
+def arrays(ladder):
+    """Head 2 of layer 3 reads the reference."""
+    arrays = ladder
     arrays["reference_mass"] = np.full(SHAPE, 1 / 8)
     arrays["reference_mass"][:, :, 2, 1] = 0.9
     arrays["reference_mass"][:, 0, 0, 0] = 0.24  # short of twice an eighth
