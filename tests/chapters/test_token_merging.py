@@ -291,6 +291,8 @@ def test_the_record_of_depth_says_what_the_chapter_says():
     assert ends[:, 0].min() > 4 * ends[:, 1].max()
     singular = DEPTH["singular_ratio"].mean(axis=-1)
     assert np.all(singular < DEPTH["unmerged_singular_ratio"].mean())
+    higher = DEPTH["singular_ratio"][:, :, -1] > DEPTH["unmerged_singular_ratio"]
+    assert higher.sum(axis=(0, 2)).tolist() == [3, 0]
 
 
 # Beside the published tables
@@ -300,8 +302,11 @@ def test_the_published_numbers_bear_the_reading():
     ablation = published.results("fastvggt", table="Table 6", metric="ATE")
     none, uniform, reference, salient = (row.value for row in ablation)
     assert uniform - reference > 4 * max(none - uniform, reference - salient)
-    over_ratio = [
-        row.value for row in published.results("fastvggt", table="Table 7", metric="CD")[:3]
+    ratios = published.results("fastvggt", table="Table 7", metric="CD")
+    assert [row.method for row in ratios] == [
+        f"ratio 0.{tenths} from block {block}" for block in (0, 10, 20) for tenths in (3, 6, 9)
     ]
-    assert over_ratio != sorted(over_ratio)
-    assert over_ratio != sorted(over_ratio, reverse=True)
+    by_block = [[row.value for row in ratios[first : first + 3]] for first in (0, 3, 6)]
+    assert [values == sorted(values) for values in by_block] == [False, True, False]
+    assert all(values != sorted(values, reverse=True) for values in by_block)
+    assert {row.note for row in ratios} == {"frames inferred from its Table 2"}

@@ -126,6 +126,14 @@ def test_a_bar_is_divided_into_the_stages_of_its_time():
     assert [text.get_text() for text in axes.texts][-2:] == ["800 ms", "400 ms"]
 
 
+def test_bars_end_at_one_though_medians_of_stages_do_not_add_up():
+    noisy = ARRAYS | {"seconds": ARRAYS["seconds"] * np.array([1, 1, 1, 1, 1.1, 1, 1])}
+    (axes,) = draw_merging_stages(noisy, ("good",), frames=1000).axes
+    shares = np.array([stage[0].get_width() for stage in axes.containers])
+    np.testing.assert_allclose(shares, np.array([5, 10, 0, 2, 22, 3]) / 42, rtol=FLOAT64)
+    assert axes.texts[-1].get_text() == "400 ms"
+
+
 def test_plain_attention_has_one_stage_and_seconds_from_one_on():
     (axes,) = draw_merging_stages(ARRAYS, ("plain",), frames=100).axes
     widths = [stage[0].get_width() for stage in axes.containers]

@@ -92,7 +92,7 @@ class MergedLayers:
 def merged_statistics(reduction: Reduction, groups: Groups) -> dict[str, float]:
     r"""Singular ratio and entropy deficit of merged attention between all tokens.
 
-    Merged attention :math:`A_G` between groups of :math:`n_g` tokens is :math:`U A_G M` between
+    Merged attention :math:`A_G` between groups of :math:`n_g` tokens is :math:`U A_G T` between
     tokens: a row spreads the weight of a group evenly over its tokens. With
     :math:`D = \operatorname{diag}(n_g)` its singular values are those of
     :math:`D^{1/2} A_G D^{-1/2}`, and the entropy of a row gains :math:`\sum_h A_{gh} \ln n_h`.

@@ -178,7 +178,10 @@ def _write(
 
 
 def draw_merging_stages(arrays: Arrays, names: Sequence[str], *, frames: int) -> Figure:
-    """Shares of the stages in the time of each variant, with that time at the end of its bar.
+    """Shares of the stages in their sum for each variant, with its time at the end of its bar.
+
+    Times are medians of one clock each, so that those of the stages add up to the whole but for
+    noise.
 
     Args:
         arrays: Of a record of ``merging_cost``.
@@ -193,9 +196,10 @@ def draw_merging_stages(arrays: Arrays, names: Sequence[str], *, frames: int) ->
     rows = [arrays["variant"].tolist().index(name) for name in names]
     seconds = np.nan_to_num(arrays["seconds"][row, rows])
     total, left = seconds[:, columns.index("total")], np.zeros(len(names))
+    together = seconds[:, [columns.index(stage) for stage in STAGES]].sum(axis=1)
     for (stage, label), colour in zip(STAGES.items(), _stage_colours(), strict=True):
         taken = seconds[:, columns.index(stage)]
-        share = taken / total
+        share = taken / together
         bars = axes.barh(range(len(names)), share, 0.7, left, color=colour, label=label)
         shown = [
             _time(each) if part > _SHORTEST else "" for each, part in zip(taken, share, strict=True)

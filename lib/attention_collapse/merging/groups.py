@@ -19,7 +19,7 @@ class Groups:
     With the group :math:`g(i)` of token :math:`i` and sizes :math:`n_g`, merging and its way back
     are the matrices
 
-    .. math:: M_{gi} = \frac{[g(i) = g]}{n_g}, \qquad U_{ig} = [g(i) = g].
+    .. math:: T_{gi} = \frac{[g(i) = g]}{n_g}, \qquad U_{ig} = [g(i) = g].
 
     :math:`M U` is the identity, so :math:`U M` is a projection: merging twice changes nothing.
     The sizes sum to the number of tokens.
