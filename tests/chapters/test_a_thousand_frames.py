@@ -273,6 +273,22 @@ def test_recorded_windows_follow_their_laws(settings):
     assert (row["distance_from_rank_one"] > 0.9).all()
 
 
+def test_windows_do_not_tend_to_rank_one_in_one_layer(settings):
+    """The ratio tends to the content's, the weights of the others to their own distance."""
+    frames, found = settings
+    far, ratio = (found["windows"][n] for n in ("distance_from_rank_one", "singular_ratio"))
+    assert (np.diff(far)[frames[1:] <= 50] > 0).all()
+    assert (np.diff(far)[frames[1:] > 50] < 0).all()
+    floor = spectrum.decay_ratio(np.array([6 / 63]))[0]
+    assert floor == pytest.approx(0.095, abs=quoted(3))
+    assert (np.diff(ratio) < 0).all()
+    assert ratio[-1] > 1.5 * floor
+    mean, square = windows.sphere_weights(6.0, 63)
+    law = windows.window_energy(1e9, **WINDOWS, other_weight=mean, other_square=square)
+    assert 1 - 1 / law == pytest.approx(0.43, abs=quoted(2))
+    assert 1 - mean**2 / square == pytest.approx(0.43, abs=quoted(2))
+
+
 def test_orbits_stay_and_walks_rise_and_settle(settings):
     frames, found = settings
     orbit, walk = (found[name]["distance_from_rank_one"] for name in ("orbit_0", "walk_0"))
@@ -293,6 +309,17 @@ def test_in_windows_more_frames_collapse_earlier_and_elsewhere_not():
     assert twelfth["windows"][-1] < 0.02
     assert np.ptp(twelfth["independent"]) < 0.01
     assert np.ptp(twelfth["orbit"]) < 0.02
+
+
+def test_along_the_walk_new_places_spread_the_tokens():
+    arrays = records.find("collapse_surface", "to_256_frames").arrays
+    row, few = list(arrays["settings"]).index("walk"), arrays["frames"] <= 32
+    for layer in (0, 11):
+        cosine = arrays["mean_cosine"][row, :, layer]
+        far = arrays["distance_from_rank_one"][row, :, layer]
+        assert (np.diff(cosine[few]) < 0).all()
+        assert np.ptp(cosine[~few]) < 0.2 * np.ptp(cosine)
+        assert far[~few].min() > 1.5 * far[0]
 
 
 # Exercises

@@ -76,6 +76,10 @@ def test_settings_stand_side_by_side_over_frames():
     assert len(lines) == 2 * len(arrays["settings"])
     np.testing.assert_allclose(lines[2].get_ydata(), arrays["singular_ratio"][1].mean(-1))
     np.testing.assert_allclose(lines[3].get_ydata(), arrays["predicted_singular_ratio"][1].mean(-1))
+    labels = [line.get_label() for line in lines[::2]]
+    assert labels == ["independent", "windows", "orbit, layer 1", "walk, layer 1"]
+    marks = [mark.get_text() for mark in panels[0].get_xticklabels()]
+    assert marks == ["2", "10", "100", "1000"]
 
 
 def test_a_surface_has_a_map_for_each_setting(surface):

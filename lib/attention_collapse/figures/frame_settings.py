@@ -31,7 +31,8 @@ def frame_settings_png(arrays: Mapping[str, np.ndarray]) -> bytes:
 def draw_frame_settings(arrays: Mapping[str, np.ndarray]) -> Figure:
     """One panel for each quantity, dots measured and dashed lines from the closed form.
 
-    Heads are averaged; where one of them has no closed form there is no line.
+    Heads are averaged; where one of them has no closed form there is no line. Layers are named as
+    in the text, from one on.
 
     Args:
         arrays: Of a record of ``frame_count``.
@@ -47,14 +48,18 @@ def draw_frame_settings(arrays: Mapping[str, np.ndarray]) -> Figure:
             arrays["settings"], measured, predicted, colours, strict=True
         ):
             dots, law = (each.mean(axis=-1) for each in values)
-            label = str(name).replace("_", ", layer ")
+            label = _label(str(name))
             axes.plot(arrays["frames"], dots, "o-", color=colour, markersize=3, label=label)
             axes.plot(arrays["frames"], law, "--", color=colour, linewidth=1)
-        axes.set_xscale("log")
-        style.label_logarithm(axes.xaxis)
+        style.label_frames(axes)
         axes.set_ylim(bottom=0)
-        axes.set_xlabel("frames")
         axes.set_title(title)
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=3)
     return figure
+
+
+def _label(setting: str) -> str:
+    """``orbit_0`` is the orbit in the first layer; settings without a network have one."""
+    scene, _, layer = setting.partition("_")
+    return f"{scene}, layer {int(layer) + 1}" if layer else scene

@@ -8,6 +8,7 @@ under the colour vision deficiencies and in print.
 import io
 
 import matplotlib
+from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
@@ -112,6 +113,17 @@ def label_logarithm(axis: Axis, *, narrow: bool = False) -> None:
     axis.set_major_locator(LogLocator(subs=(1,) if wide else (1, 2, 5)))
     axis.set_major_formatter("{x:g}")
     axis.set_minor_locator(NullLocator())
+
+
+def label_frames(axes: Axes) -> None:
+    """Make numbers of frames a logarithmic axis, marked at 2 and at powers of ten.
+
+    Home section: *A thousand frames*.
+    """
+    axes.set_xscale("log")
+    axes.set_xticks([2, 10, 100, 1000], ["2", "10", "100", "1000"])
+    axes.minorticks_off()
+    axes.set_xlabel("frames")
 
 
 def png(drawing: Figure) -> bytes:

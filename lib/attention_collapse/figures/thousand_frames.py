@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from jaxtyping import Float, Int64
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from attention_collapse.figures import style
@@ -47,7 +46,7 @@ def draw_thousand_frames(arrays: Mapping[str, np.ndarray], *, layers: Sequence[i
                 axes.plot(arrays["frames"], law, "--", color=colour, linewidth=1)
         axes.set_title(title)
         axes.set_ylim(1 if quantity == "stable_rank" else 0, _HIGHEST.get(quantity))
-        _frame_axis(axes)
+        style.label_frames(axes)
     for axes in figure.axes[:3]:
         axes.set_xlabel("")
     handles, labels = figure.axes[0].get_legend_handles_labels()
@@ -113,15 +112,8 @@ def draw_windows(
         axes.plot(frames, values, "o", color=style.MEASURED, markersize=4)
         axes.set_title(title)
         axes.set_ylim(bottom=0)
-        _frame_axis(axes)
+        style.label_frames(axes)
     return figure
-
-
-def _frame_axis(axes: Axes) -> None:
-    axes.set_xscale("log")
-    axes.set_xticks([2, 10, 100, 1000], ["2", "10", "100", "1000"])
-    axes.minorticks_off()
-    axes.set_xlabel("frames")
 
 
 def _head_mean(values: np.ndarray) -> np.ndarray:
