@@ -219,6 +219,14 @@ def test_the_singular_ratio_is_what_is_missing_from_the_exponent():
     assert values[1] / values[0] == pytest.approx(expected, rel=FLOAT64)
 
 
+def test_steps_of_two_per_cent_make_the_slope_smaller_by_up_to_a_quarter_of_a_per_cent():
+    """A layer takes the deviation times (1 + .02 eigenvalue) / 1.02, and the time times 1.02."""
+    eigenvalues = np.linspace(0, 1, 1001)
+    off = np.log1p(0.02 * eigenvalues) / math.log(1.02) - eigenvalues
+    assert off.max() == pytest.approx(0.0025, abs=quoted(4))
+    assert eigenvalues[off.argmax()] == pytest.approx(0.5, abs=quoted(2))
+
+
 # One curve
 
 

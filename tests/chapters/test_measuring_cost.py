@@ -112,6 +112,14 @@ def test_the_aims_are_missed_at_both_sizes(found, runs):
     assert runs[2]["spectrum_peak_bytes"][0] == pytest.approx(14e9, abs=quoted(0) * 1e9)
 
 
+def test_the_variant_that_was_not_taken_has_six_times_the_error_of_the_rows(runs):
+    """5.5e-5 nats in the search; the rows at 2 frames, which it did not run, are nearer."""
+    column = runs[1]["error_name"].tolist().index("entropy")
+    entropy = [run["error"][0, column] for run in runs]
+    assert 5.5e-5 / entropy[1] == pytest.approx(6, abs=quoted(0))
+    assert entropy[0] < entropy[2] < entropy[1]
+
+
 def test_fifty_times_the_plain_way_lies_below_the_floor(runs):
     """And a multiprocessor makes 10.3 and 11.4 exponentials a clock of 1.98 GHz, of 16."""
     scores, seconds = runs[1]["scores"][0], by_stage(runs, "seconds")
