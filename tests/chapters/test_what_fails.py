@@ -1,6 +1,7 @@
 """The statements and the exercises of *What fails*; its words on records are tested beside."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -46,19 +47,38 @@ def test_the_share_falls_like_one_over_the_frames_and_has_a_limit_under_the_bias
     assert biased / (biased + later) == pytest.approx(limit, rel=SAMPLED_SHARE)
 
 
+# Residual scales of one, so that the head's attention between frames shows.
+CAMERA_HEADS = {
+    "of each frame": vggt.TINY.camera,
+    "over frames": vggt.CameraHeadConfig(width=96, depth=4, heads=4, layer_scale=1.0),
+}
+
+
+def under(network, images, bias, camera_bias):
+    reducer = vggt.AdjustedScores(bias=bias)
+    return network.reconstruct(images, reducer=reducer, camera_bias=camera_bias)
+
+
 @pytest.mark.claims("thm-copies")
+@pytest.mark.parametrize("head", CAMERA_HEADS)
 @pytest.mark.parametrize("bias", [0.0, 0.4])
-def test_copies_act_like_a_bias_on_all_that_a_network_says(bias):
-    network = vggt.VGGT(vggt.TINY, generator=torch.Generator().manual_seed(0)).double()
+def test_copies_act_like_a_bias_on_all_that_a_network_says(bias, head):
+    sizes = replace(vggt.TINY, camera=CAMERA_HEADS[head])
+    network = vggt.VGGT(sizes, generator=torch.Generator().manual_seed(0)).double()
     images = scenes.orbit(3, image_size=(28, 28), seed=0, dtype=torch.float64).images
-    adjusted = vggt.AdjustedScores
-    copied = network.reconstruct(images[[0, 1, 2, 1, 2, 1, 2]], reducer=adjusted(bias=bias))
-    once = network.reconstruct(images, reducer=adjusted(bias=bias - math.log(3)))
-    for name in ("points", "depth", "world_to_camera"):
+    copied = under(network, images[[0, 1, 2, 1, 2, 1, 2]], bias, bias)
+    once = under(network, images, bias - math.log(3), bias - math.log(3))
+    for name in ("points", "depth", "pose_encoding", "world_to_camera"):
         found, expected = getattr(copied, name), getattr(once, name)
         for frames in ([0, 1, 2], [0, 3, 4], [0, 5, 6]):
-            difference = (found[:, frames] - expected).abs().max()
-            assert difference < FLOAT64_NETWORK, name
+            assert (found[:, frames] - expected).abs().max() < FLOAT64, name
+    layers_alone = under(network, images, bias - math.log(3), bias)
+    assert (layers_alone.points - once.points).abs().max() < FLOAT64
+    moved = (layers_alone.pose_encoding - once.pose_encoding).abs().max()
+    if head == "over frames":
+        assert moved > 0.05, "the head dilutes the reference frame by itself"
+    else:
+        assert moved < FLOAT64
 
 
 @pytest.mark.claims("exercise-copied-reference")

@@ -66,6 +66,18 @@ def test_the_bias_is_that_of_the_copied_frames(network, images, arrays):
     assert found == pytest.approx((moved / unit).item(), abs=FLOAT64_NETWORK)
 
 
+def test_a_camera_head_over_frames_is_told_of_the_copies_too(images):
+    head = vggt.CameraHeadConfig(width=96, depth=2, heads=4, layer_scale=1.0)
+    sizes = dataclasses.replace(vggt.TINY, camera=head)
+    drawn = vggt.VGGT(sizes, generator=torch.Generator().manual_seed(0)).double().eval()
+    found = measure_copies(drawn, images, **OPTIONS)
+    once = drawn.reconstruct(images).world_to_camera[0]
+    many = drawn.reconstruct(images[[0, 1, 2, 1, 2, 1, 2]]).world_to_camera[0, :3]
+    turned = rotation_angle(once[..., :3], many[..., :3])[1:].mean().item()
+    assert turned > 0.1
+    assert found["rotation"][0, 1] == pytest.approx(turned, abs=FLOAT64_LAYERS)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -1,3 +1,5 @@
+import math
+
 import pytest
 import torch
 from torch import nn
@@ -99,6 +101,17 @@ def test_frames_of_a_scene_see_each_other_in_any_order(head, tokens):
     torch.testing.assert_close(alone, encodings[:1], rtol=0, atol=FLOAT64_NETWORK)
     fewer = head(tokens[:, :2])[-1]
     assert (fewer - encodings[:, :2]).abs().max() > 1e-3
+
+
+def test_copies_of_later_frames_are_not_felt_under_the_bias(head, tokens):
+    copied = tokens[:, [0, 1, 2, 1, 2, 1, 2]]
+    cured = head(copied, reference_bias=math.log(3))[-1]
+    once = head(tokens)[-1]
+    for frames in ([0, 1, 2], [0, 3, 4], [0, 5, 6]):
+        torch.testing.assert_close(cured[:, frames], once, rtol=0, atol=FLOAT64_NETWORK)
+    assert (head(copied)[-1][:, :3] - once).abs().max() > 1e-3
+    with pytest.raises(ValueError, match="reference_bias must be finite, got nan; 0 leaves"):
+        head(tokens, reference_bias=math.nan)
 
 
 def test_no_gradient_runs_into_the_step_before(head, tokens):

@@ -26,10 +26,10 @@ class Foreign(nn.Module):
         return mixed.transpose(1, 2).flatten(2)
 
 
-def by_hand(x, bias):
+def by_hand(x, bias, per_frame=PER_FRAME):
     heads = x.unflatten(-1, (2, -1)).transpose(1, 2)
     scores = 2 * heads @ heads.mT / heads.shape[-1] ** 0.5
-    scores[..., :PER_FRAME] += bias
+    scores[..., :per_frame] += bias
     return (scores.softmax(-1) @ heads).transpose(1, 2).flatten(2)
 
 
@@ -50,6 +50,15 @@ def test_the_bias_follows_the_number_of_frames(tokens, frames, bias):
     with biased([module]):
         output = module(x, pos=None)
     torch.testing.assert_close(output, by_hand(x, bias), rtol=0, atol=FLOAT64)
+
+
+def test_layers_and_a_head_over_one_token_of_each_frame_are_served_together(tokens):
+    layer, trunk, cameras = Foreign(), Foreign(), tokens[:, ::PER_FRAME]
+    head = biased_reference([trunk], tokens_per_frame=1, trained_frames=2)
+    with biased([layer]), head:
+        outputs = layer(tokens), trunk(cameras)
+    expected = by_hand(tokens, math.log(3)), by_hand(cameras, math.log(3), per_frame=1)
+    torch.testing.assert_close(outputs, expected, rtol=0, atol=FLOAT64)
 
 
 def test_short_numbers_are_served(tokens):

@@ -3,8 +3,9 @@ r"""How far a reconstruction moves when its later frames are shown again and aga
 Copies bring no views: what moves then was moved by the smaller share of attention that the
 reference frame has left. :math:`m` copies of every later frame act like the bias
 :math:`-\ln m` on the reference frame's keys, exactly, so that a pass over eight frames says what
-hundreds would. No true geometry is needed, only the network's own reconstruction of the frames
-shown once, so that a reader's photographs serve. They go into a record as numbers only.
+hundreds would; a camera head that attends over frames has the bias too. No true geometry is needed,
+only the network's own reconstruction of the frames shown once, so that a reader's photographs
+serve. They go into a record as numbers only.
 """
 
 import dataclasses
@@ -160,13 +161,15 @@ def measure_copies(
 
 
 def _passed(network: VGGT, images: Tensor, bias: float) -> tuple[Geometry, np.ndarray]:
-    """A reconstruction under a bias, and the mass on the reference frame by layer."""
+    """A reconstruction under a bias, camera head included, and the reference's mass by layer."""
     sizes = network.config.aggregator
     mass = np.zeros((sizes.depth, sizes.heads))
     patches = math.prod(side // sizes.patch_size for side in images.shape[-2:])
     per_frame = 1 + sizes.registers + patches
     watch = watch_mass(mass, tokens_per_frame=per_frame, bias=bias, scale=1.0, rows=MASS_ROWS)
-    said = network.reconstruct(images, reducer=AdjustedScores(bias=bias), observe=watch)
+    said = network.reconstruct(
+        images, reducer=AdjustedScores(bias=bias), camera_bias=bias, observe=watch
+    )
     parts = (said.points, said.depth, said.world_to_camera)
     return Geometry(*(tensor[0].double() for tensor in parts)), mass.mean(-1)
 

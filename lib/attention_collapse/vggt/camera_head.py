@@ -1,6 +1,8 @@
 """Camera head: from the camera token of each frame to its pose and field of view."""
 
+import math
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -12,6 +14,8 @@ from attention_collapse.vggt.block import Block, check_layer_scale
 from attention_collapse.vggt.full_precision import full_precision, require_full_precision
 from attention_collapse.vggt.initialisation import linear
 from attention_collapse.vggt.mlp import hidden_width
+from attention_collapse.vggt.reduction import Heads, Reduction
+from attention_collapse.vggt.reference_bias import first_frame_bias
 from attention_collapse.vggt.validation import require_minimum
 
 POSE_ENCODING = 9
@@ -123,7 +127,7 @@ class CameraHead(nn.Module):
         self.pose_branch = PoseBranch(width, generator=generator)
 
     def forward(
-        self, camera_tokens: Tensor, *, iterations: int = 4
+        self, camera_tokens: Tensor, *, iterations: int = 4, reference_bias: float = 0.0
     ) -> tuple[Float[Tensor, "scene frame encoding"], ...]:
         """The pose encoding after each step; the last one is the estimate.
 
@@ -132,25 +136,27 @@ class CameraHead(nn.Module):
                 ``[scene frame two_width]``; converted to the type of the weights. Autocast has no
                 effect in here.
             iterations: Number of steps.
+            reference_bias: Added in every block of the trunk to the scores of the first frame's
+                key, as ``AdjustedScores`` does in the aggregator.
 
         Raises:
-            ValueError: The tokens have a wrong shape, there is no step, or the weights are shorter
-                than float32.
+            ValueError: The tokens have a wrong shape, there is no step, the bias is not finite, or
+                the weights are shorter than float32.
         """
-        self._check(camera_tokens, iterations)
+        self._check(camera_tokens, iterations, reference_bias)
         with full_precision(camera_tokens.device):
             tokens = self.token_norm(camera_tokens.to(self.token_norm.weight.dtype))
-            return tuple(self._refine(tokens, iterations))
+            return tuple(self._refine(tokens, iterations, reference_bias))
 
     def _refine(
-        self, tokens: Float[Tensor, "scene frame two_width"], iterations: int
+        self, tokens: Float[Tensor, "scene frame two_width"], iterations: int, bias: float
     ) -> list[Float[Tensor, "scene frame encoding"]]:
         scenes, frames, _ = tokens.shape
         encoding = tokens.new_zeros(scenes, frames, POSE_ENCODING)
         start = self.empty_pose_tokens.expand(scenes, frames, -1)
         reported = []
         for _ in range(iterations):
-            encoding = encoding + self._change(tokens, start)
+            encoding = encoding + self._change(tokens, start, bias)
             reported.append(_report(encoding))
             start = encoding = encoding.detach()
         return reported
@@ -159,13 +165,23 @@ class CameraHead(nn.Module):
         self,
         tokens: Float[Tensor, "scene frame two_width"],
         encoding: Float[Tensor, "scene frame encoding"],
+        bias: float,
     ) -> Float[Tensor, "scene frame encoding"]:
         shift, scale, gate = self.poseLN_modulation(self.embed_pose(encoding)).chunk(3, dim=-1)
         normed = F.layer_norm(tokens, tokens.shape[-1:], eps=MODULATION_NORM_EPSILON)
         modulated = gate * (normed * (1 + scale) + shift) + tokens
-        return self.pose_branch(self.trunk_norm(self.trunk(modulated)))
+        return self.pose_branch(self.trunk_norm(self._attended(modulated, bias)))
 
-    def _check(self, camera_tokens: Tensor, iterations: int) -> None:
+    def _attended(
+        self, tokens: Float[Tensor, "scene frame two_width"], bias: float
+    ) -> Float[Tensor, "scene frame two_width"]:
+        if bias == 0.0:
+            return self.trunk(tokens)
+        for block in self.trunk:
+            tokens = block(tokens, reduce=partial(_with_bias, bias=bias))
+        return tokens
+
+    def _check(self, camera_tokens: Tensor, iterations: int, bias: float) -> None:
         shape, width = tuple(camera_tokens.shape), self.config.width
         if len(shape) != 3 or 0 in shape or shape[-1] != width:
             raise ValueError(
@@ -174,6 +190,10 @@ class CameraHead(nn.Module):
             )
         if iterations < 1:
             raise ValueError(f"iterations must be at least 1, got {iterations}; VGGT uses 4")
+        if not math.isfinite(bias):
+            raise ValueError(
+                f"reference_bias must be finite, got {bias}; 0 leaves the scores as they are"
+            )
         require_full_precision(self.token_norm.weight, "camera head")
 
 
@@ -182,6 +202,11 @@ def _report(
 ) -> Float[Tensor, "scene frame encoding"]:
     pose, angles = encoding.split((POSE_ENCODING - ANGLES, ANGLES), dim=-1)
     return torch.cat((pose, angles.relu()), dim=-1)
+
+
+def _with_bias(heads: Heads, _: Tensor, *, bias: float) -> Reduction:
+    key_bias = first_frame_bias(heads.key, 1, bias)
+    return Reduction(heads, restore=lambda output: output, key_bias=key_bias)
 
 
 def _block(config: CameraHeadConfig, generator: torch.Generator) -> Block:

@@ -24,9 +24,14 @@ def biased_reference(
     frames have 5 special tokens and patches of side 14::
 
         patches = (images.shape[-2] // 14) * (images.shape[-1] // 14)
-        attentions = [block.attn for block in model.aggregator.global_blocks]
-        with biased_reference(attentions, tokens_per_frame=5 + patches, trained_frames=24):
+        layers = [block.attn for block in model.aggregator.global_blocks]
+        trunk = [block.attn for block in model.camera_head.trunk]
+        biased = functools.partial(biased_reference, trained_frames=24)
+        with biased(layers, tokens_per_frame=5 + patches), biased(trunk, tokens_per_frame=1):
             predictions = model(images)
+
+    Its camera head has a second block, as the head attends over the camera tokens of all frames,
+    one of each.
 
     The number of frames is read off the keys, so that the block serves scenes of any length. Up
     to ``trained_frames`` frames it changes nothing. Not tested on the released weights.

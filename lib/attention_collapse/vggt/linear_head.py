@@ -174,13 +174,16 @@ class DirectCameraHead(nn.Module):
         with torch.no_grad():
             readout.bias.copy_(torch.tensor(FIRST_POSE))
 
-    def forward(self, camera_tokens: Tensor) -> tuple[Float[Tensor, "scene frame encoding"]]:
+    def forward(
+        self, camera_tokens: Tensor, *, reference_bias: float = 0.0
+    ) -> tuple[Float[Tensor, "scene frame encoding"]]:
         """The pose encoding of each frame, the only one.
 
         Args:
             camera_tokens: Camera token of each frame after the last layer of the aggregator,
                 ``[scene frame two_width]``; converted to the type of the weights. Autocast has no
                 effect in here.
+            reference_bias: As in ``CameraHead``; without effect, as each frame is read by itself.
 
         Raises:
             ValueError: The tokens have a wrong shape, or the weights are shorter than float32.

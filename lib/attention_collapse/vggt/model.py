@@ -132,6 +132,7 @@ class VGGT(nn.Module):
         *,
         observe: Observe | None = None,
         reducer: Reducer | ReducerOfForward | None = None,
+        camera_bias: float = 0.0,
         frame_chunk: int | None = FRAME_CHUNK,
         query_chunk: int | None = None,
     ) -> Reconstruction:
@@ -142,6 +143,8 @@ class VGGT(nn.Module):
                 patch size. The first frame of a scene is its reference frame.
             observe: Called with what is inside the aggregator; see ``Aggregator``.
             reducer: Decides in every global block which tokens attention runs on.
+            camera_bias: Added in the camera head to the scores of the first frame, where the head
+                attends over frames; the bias of an ``AdjustedScores`` reducer belongs here too.
             frame_chunk: Frames at a time that pass through the norms, linear maps, MLPs and heads;
                 ``None`` takes all at once, but for the heads. It bounds the memory, and the result
                 is the same up to rounding.
@@ -159,7 +162,8 @@ class VGGT(nn.Module):
             query_chunk=query_chunk,
         )
         height, width = images.shape[-2:]
-        return self._read_out(output, (height, width), min(HEAD_CHUNK, frame_chunk or HEAD_CHUNK))
+        chunk = min(HEAD_CHUNK, frame_chunk or HEAD_CHUNK)
+        return self._read_out(output, (height, width), chunk, camera_bias)
 
     @torch.inference_mode()
     def reconstruct(
@@ -168,6 +172,7 @@ class VGGT(nn.Module):
         *,
         observe: Observe | None = None,
         reducer: Reducer | ReducerOfForward | None = None,
+        camera_bias: float = 0.0,
         frame_chunk: int | None = FRAME_CHUNK,
         query_chunk: int | None = None,
     ) -> Reconstruction:
@@ -179,6 +184,7 @@ class VGGT(nn.Module):
                 case.
             observe: As in ``forward``.
             reducer: As in ``forward``.
+            camera_bias: As in ``forward``.
             frame_chunk: As in ``forward``.
             query_chunk: As in ``forward``.
 
@@ -191,16 +197,17 @@ class VGGT(nn.Module):
             scenes,
             observe=observe,
             reducer=reducer,
+            camera_bias=camera_bias,
             frame_chunk=frame_chunk,
             query_chunk=query_chunk,
         )
 
     def _read_out(
-        self, output: AggregatorOutput, image_size: tuple[int, int], chunk: int
+        self, output: AggregatorOutput, image_size: tuple[int, int], chunk: int, camera_bias: float
     ) -> Reconstruction:
         layers = [output.layers.halves(layer) for layer in self.config.kept_layers]
         camera_tokens = torch.cat([stream[:, :, 0] for stream in layers[-1]], dim=-1)
-        pose_encoding = self.camera_head(camera_tokens)[-1]
+        pose_encoding = self.camera_head(camera_tokens, reference_bias=camera_bias)[-1]
         world_to_camera, intrinsics = decode_pose(pose_encoding, image_size)
         depth = self.depth_head(layers, output.layout, chunk=chunk)
         points = self.point_head(layers, output.layout, chunk=chunk)

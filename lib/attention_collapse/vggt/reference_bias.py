@@ -69,7 +69,8 @@ class AdjustedScores:
     .. math:: s_{ij} \to c\, s_{ij} + b\, [\,j \text{ is a token of the first frame}\,]
 
     ``network.reconstruct(images, reducer=AdjustedScores(bias=reference_bias(len(images), 8)))``
-    runs a network trained on 8 frames on any number. For the bias under token merging see
+    runs a network trained on 8 frames on any number. A camera head that attends over frames, as
+    VGGT's does, is given the same bias by ``camera_bias=``. For the bias under token merging see
     ``MergeReducer.reference_bias``.
 
     Args:
