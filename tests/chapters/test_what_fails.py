@@ -9,6 +9,7 @@ import torch
 
 from attention_collapse import scenes, vggt
 from attention_collapse.experiments.error_slopes import error_slopes
+from attention_collapse.measure import spectrum
 from attention_collapse.theory.reference_dilution import diluted_mass
 from tolerances import (
     FINITE_DIFFERENCE_SLOPE,
@@ -79,6 +80,54 @@ def test_copies_act_like_a_bias_on_all_that_a_network_says(bias, head):
         assert moved > 0.05, "the head dilutes the reference frame by itself"
     else:
         assert moved < FLOAT64
+
+
+def attention_under(network, images, bias):
+    """Weights of all global layers, ``[layer head query key]``."""
+    names = [f"global.{n:02}.attention.weights" for n in range(network.config.aggregator.depth)]
+    seen = {}
+    watch = vggt.Watch(frozenset(names), seen.__setitem__)
+    network.reconstruct(images, reducer=vggt.AdjustedScores(bias=bias), observe=watch)
+    return torch.stack([seen[name][0] for name in names]).double()
+
+
+def among_copies(weights, frames, copies):
+    """The matrix with the spectrum of attention among copies, and its distance from rank one."""
+    later = torch.arange(weights.shape[-1]) >= weights.shape[-1] // frames
+    root = (1 + (copies - 1) * later.double()).sqrt()
+    between = root[:, None] * weights / root
+    mean = root @ between / root.norm()
+    return between, 1 - mean.square().sum(-1) / between.square().sum((-2, -1))
+
+
+@pytest.mark.parametrize("bias", [0.0, math.log(3)])
+def test_ranks_of_copies_are_those_of_weighted_attention(bias):
+    network = vggt.VGGT(vggt.TINY, generator=torch.Generator().manual_seed(0)).double()
+    images = scenes.orbit(3, image_size=(28, 28), seed=0, dtype=torch.float64).images
+    whole = attention_under(network, images[[0, 1, 2, 1, 2, 1, 2]], bias)
+    between, apart = among_copies(attention_under(network, images, bias - math.log(3)), 3, 3)
+    expected = spectrum.singular_values(whole)[..., : between.shape[-1]]
+    close = {"rtol": 0, "atol": FLOAT64}
+    torch.testing.assert_close(spectrum.singular_values(between), expected, **close)
+    torch.testing.assert_close(apart, spectrum.distance_from_rank_one(whole), **close)
+
+
+def test_one_head_nears_rank_one_with_copies_and_stable_ranks_are_lowest_under_the_bias():
+    network = vggt.mini()
+    images = scenes.orbit(8, image_size=(56, 56), seed=0).images
+    ranks, distances = [], []
+    for copies, bias in ((1, 0.0), (73, 0.0), (73, math.log(73))):
+        weights = attention_under(network, images, bias - math.log(copies))
+        between, apart = among_copies(weights, 8, copies)
+        ranks.append(spectrum.stable_rank(spectrum.singular_values(between)).mean(-1))
+        distances.append(apart)
+    few, copied, cured = ranks
+    assert (cured[:5] < few[:5]).all()
+    assert (cured[:5] < copied[:5]).all()
+    fallen = distances[1] - distances[0]
+    assert fallen.argmin() == 5 * 6 + 1
+    assert distances[1][5, 1] < 0.6 * distances[0][5, 1]
+    assert distances[2][5, 1] > 0.9 * distances[0][5, 1]
 
 
 @pytest.mark.claims("exercise-copied-reference")

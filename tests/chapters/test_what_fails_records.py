@@ -115,6 +115,23 @@ def test_the_rank_stays_while_the_share_falls():
     assert share[trained] / share[-1] > 60
 
 
+def test_one_head_nears_rank_one_and_it_is_the_costliest_to_lose():
+    rank = records.find("orbit_frames", "orbit").arrays
+    trained = list(rank["frames"]).index(8)
+    apart = rank["distance_from_rank_one"].mean(0)
+    fallen = apart[-1] - apart[trained]
+    assert fallen.size == 36
+    assert np.unravel_index(fallen.argmin(), fallen.shape) == (5, 1)
+    assert np.sort(fallen.ravel())[1] > fallen.min() / 5
+    ranks = rank["stable_rank"].mean(0)
+    change = ranks[-1] / ranks[trained] - 1
+    assert change.min() < -0.5
+    assert change.max() > 0.5
+    knock = records.find("knock_out", "orbit").arrays
+    costs = (knock["points_without_head"] / knock["points"]).mean(-2)
+    assert np.unravel_index(costs[..., 0].argmax(), costs.shape[:2]) == (5, 1)
+
+
 # Copies
 
 
