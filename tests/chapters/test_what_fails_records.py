@@ -306,6 +306,16 @@ def test_with_many_frames_merging_gains_by_the_weights_alone(what, share):
     assert (gain / whole < 0.8).all(), "and less than the matching bias"
 
 
+def test_with_few_frames_the_weights_gain_nothing():
+    each, frames = by_treatment("trained_merging", "to_512_frames", "rotation")
+    kept, sized, match = (each[f"{n}:0.6{e}"] for n, e in PARTS)
+    at = frames.index(64)
+    gain, error = paired(kept, sized)
+    assert gain[at] > 2 * error[at]
+    whole, error = paired(match, each["none"])
+    assert whole[at] < -2 * error[at]
+
+
 PARTS = (("merge", ""), ("merge", "+sized"), ("match", ""))
 
 
