@@ -69,14 +69,15 @@ def test_up_to_training_more_frames_do_not_harm(orbit):
         assert change < error, name
 
 
-def test_most_of_the_excess_is_the_coordinate_frame_and_depth_fails_last(orbit):
+def test_much_of_the_excess_is_the_coordinate_frame_and_depth_fails_last(orbit):
     frames = list(orbit["frames"])
     names = ("points", "aligned_points", "depth")
     excess = {name: np.subtract(*orbit[name].mean((0, 1))) for name in names}
     early, late = (
         excess["aligned_points"][at] / excess["points"][at] for at in (frames.index(64), -1)
     )
-    assert late < 1 / 3 < 1 / 2 < early
+    assert late < 1 / 3
+    assert early == pytest.approx(1 / 2, abs=0.05), "about half"
     harm = excess["depth"] / orbit["depth"].mean((0, 1))[1]
     assert harm[frames.index(512)] < 0.1
     assert harm[-1] > 0.5
