@@ -161,9 +161,10 @@ def test_under_the_bias_of_copies_points_change_by_their_weights_alone():
 
 def test_copies_move_rotations_in_proportion_and_then_less():
     far = records.find("photograph_copies", "orbit").arrays
-    rates = far["rotation"][0, 1:] / (far["frames"][1:] - far["frames"][0])
+    rates = np.diff(far["rotation"][0]) / np.diff(far["frames"])
     assert rates.max() < 1.2 * rates[0]
-    assert rates[-1] < 0.7 * rates[0]
+    assert (np.diff(rates[rates.argmax() :]) < 0).all()
+    assert rates[-1] < 0.5 * rates[0]
     assert far["rotation"][1].max() < far["rotation"][0, -1] / 500
 
 
