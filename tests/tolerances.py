@@ -107,6 +107,8 @@ PATTERN_AREA = 5e-3
 # A float64 point at the root of a quadratic, a few units from the origin; near a silhouette the
 # root loses digits of the depth, not of the distance to the surface.
 RAY_ROOT = 1e-10
+# Roots in float32 by the same operations, which a compiler for GPUs joins to fused multiply-adds.
+RAY_FLOAT32 = 1e-3
 # Central differences over 1e-6 of a float64 distance of size 1: rounding 1e-16 / 1e-6, and the
 # curvature of the smallest ball, which acts at second order.
 FINITE_DIFFERENCE = 1e-8

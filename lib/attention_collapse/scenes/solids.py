@@ -2,12 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
 from attention_collapse.scenes.materials import Material
+
+HAS_TRITON = find_spec("triton") is not None
+"""Whether CUDA devices look for the first solid by a kernel, in single precision."""
 
 # x, y and z of many vectors.
 Coordinates = tuple[Tensor, Tensor, Tensor]
@@ -75,11 +79,23 @@ class Solids:
         The distance is inf for a miss. Rays from one origin, and parallel rays, are cheaper than
         rays in general.
         """
+        if origins.is_cuda and origins.dtype == torch.float32 and HAS_TRITON:
+            return self._nearest_by_kernel(origins, directions)
         # Balls and blocks by themselves: a compiler then keeps no distance but the least.
         ball, block = (_least(part) for part in self.distances(origins, directions))
         first = ball[0] <= block[0]
         index = torch.where(first, ball[1], self.balls + block[1])
         return torch.where(first, ball[0], block[0]), index
+
+    def _nearest_by_kernel(self, origins: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
+        # Triton is absent from most machines; its kernels are imported where they run.
+        from attention_collapse.scenes.ray_kernel import nearest_solid
+
+        table = torch.cat([self.centre, self.half_size, self.heading], dim=-1)
+        if origins.ndim == 2:
+            found = nearest_solid(origins[None], directions[None], table[None], self.balls)
+            return found[0][0], found[1][0]
+        return nearest_solid(origins, directions, table, self.balls)
 
     def distances(
         self, origins: Float[Tensor, "*frame #ray 3"], directions: Float[Tensor, "*frame #ray 3"]
