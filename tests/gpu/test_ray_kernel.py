@@ -57,6 +57,20 @@ def test_the_first_solid_is_the_nearest_of_all(balls, blocks, alike):
     assert torch.equal(index[hit], every.argmin(0)[hit])
 
 
+@pytest.mark.parametrize("alike", [True, False])
+def test_no_rays_meet_nothing(alike):
+    """As where a picture has no edges."""
+    origins = uniform(2, 1 if alike else 0, 3, seed=4)
+    found = draw_solids(2, 2, 2)._nearest_by_kernel(origins, uniform(2, 0, 3, seed=5))
+    assert [tuple(each.shape) for each in found] == [(2, 0), (2, 0)]
+
+
+def test_a_ray_from_nowhere_meets_nothing():
+    solids, aims = draw_solids(1, 0, 0), uniform(1, 4, 3, seed=5)
+    distance, _ = solids._nearest_by_kernel(torch.full_like(aims, torch.inf), aims)
+    assert (distance == torch.inf).all()
+
+
 def test_one_frame_needs_no_axis():
     solids = draw_solids(1, 2, 2)
     alone = Solids(*(table[0] for table in (solids.centre, solids.half_size, solids.heading)), 2)

@@ -44,6 +44,23 @@ def test_any_round_can_be_asked_for():
     assert [number_in(batch) for batch in found] == [9, 0, 49, 64]
 
 
+def test_a_closed_renderer_has_nothing_in_work():
+    rendered = []
+
+    def render(number):
+        rendered.append(number)
+        return {}
+
+    rounds = RenderedAhead(render, "cpu")
+    rounds(0)
+    rounds.close()
+    known = list(rendered)
+    assert known in ([0], [0, 1])
+    with pytest.raises(RuntimeError):
+        rounds(5)
+    assert rendered == known
+
+
 def test_a_failure_is_that_of_its_round():
     def render(number):
         if number == 1:

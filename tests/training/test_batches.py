@@ -4,7 +4,7 @@ import dataclasses
 
 import torch
 
-from attention_collapse.training import PRESETS, BatchSource
+from attention_collapse.training import PRESETS, Batch, BatchSource
 from attention_collapse.training.batches import orbit_frames, walk_frames
 from tolerances import BATCHED_RENDERING, HALF_OF_400_WALKS
 
@@ -41,6 +41,13 @@ def test_every_batch_has_the_same_number_of_frames():
     assert {frames for _, frames in shapes} == {2, 4}
     other = BatchSource(CONFIG, seed=1)
     assert shapes != [other.batch(step).images.shape[:2] for step in range(12)]
+
+
+def test_noise_has_the_shapes_of_what_is_rendered():
+    rendered = BatchSource(CONFIG, seed=0).batch(0)
+    noise = Batch.random(*rendered.images.shape[:2], CONFIG.image_size, device="cpu")
+    for one, other in zip(noise.tensors(), rendered.tensors(), strict=True):
+        assert (one.shape, one.dtype) == (other.shape, other.dtype)
 
 
 def test_distinct_batches_take_turns():

@@ -1,11 +1,11 @@
-"""Blocks compiled for one number of tokens: the gradients of plain ones, from four programs."""
+"""A network and a loss compiled for one number of frames: the gradients of plain ones."""
 
 from unchecked import run_unchecked
 
 COMPARE = """
 import torch
 from attention_collapse.training import PRESETS, BatchSource
-from attention_collapse.training.compilation import compile_for_batches
+from attention_collapse.training.compilation import compile_for_batches, compiled_loss
 from attention_collapse.training.gradients import set_gradients
 from attention_collapse.vggt import VGGT
 from tolerances import COMPILED
@@ -18,19 +18,21 @@ source = BatchSource(config, seed=0)
 batches = {batch.images.shape[1]: batch for batch in map(source.batch, range(4))}
 network = VGGT(config.network, generator=torch.Generator().manual_seed(0))
 
-def gradients(batch):
-    numbers = set_gradients(network, batch, config)
+def gradients(batch, **options):
+    numbers = set_gradients(network, batch, config, **options)
     return [numbers, *(p.grad.clone() for p in network.parameters() if p.grad is not None)]
 
 plain = {frames: gradients(batch) for frames, batch in batches.items()}
 compile_for_batches(network, backend="aot_eager")
+compiled = {"loss": compiled_loss(backend="aot_eager")}
 for frames, batch in batches.items():
-    for one, other in zip(gradients(batch), plain[frames], strict=True):
+    for one, other in zip(gradients(batch, **compiled), plain[frames], strict=True):
         assert (one - other).norm() <= COMPILED["float32"] * (1 + other.norm())
 print(sorted(batches), torch._dynamo.utils.counters["stats"]["unique_graphs"])
 """
 
 
 def test_gradients_are_the_same_from_one_program_for_each_part():
-    # The two parts of blocks of the encoder, whose tokens are fewer, and of all others.
-    assert run_unchecked(COMPARE).strip() == "[2, 4] 4"
+    # Two parts of the blocks of the encoder, whose tokens are fewer, two of all others, the heads
+    # of depth and points, and the loss.
+    assert run_unchecked(COMPARE).strip() == "[2, 4] 7"

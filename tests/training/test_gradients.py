@@ -47,6 +47,8 @@ def test_gradients_of_a_batch_do_not_know_the_one_before(config: TrainingConfig,
 
 
 @pytest.mark.gpu
+# The first use of the compiler in a process, on older releases of torch.
+@pytest.mark.filterwarnings("ignore:.torch.jit.script_method. is deprecated")
 @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_recorded_gradients_follow_batches_and_weights(config: TrainingConfig, source: Source):

@@ -13,6 +13,7 @@ import torch
 
 from attention_collapse.training import Batch, NonFiniteLoss, Run, TrainingConfig, train
 from attention_collapse.training.checkpoints import CHECKPOINT, save_checkpoint
+from attention_collapse.training.loop import gradients_of
 
 Source = Callable[[int], Batch]
 
@@ -43,6 +44,18 @@ def stopping(source: Source, at: int) -> Source:
         return source(step)
 
     return batch
+
+
+def test_gradients_that_are_given_are_used(config: TrainingConfig, source: Source, tmp_path: Path):
+    run = Run.open(config, seed=0, steps=4, folder=tmp_path)
+    seen = []
+
+    def gradients(batch: Batch) -> torch.Tensor:
+        seen.append(batch)
+        return gradients_of(run)(batch)
+
+    train(run, source, gradients=gradients, report=lambda line: None)
+    assert seen == [source(step) for step in range(4)]
 
 
 def same(one: Run, other: Run) -> bool:

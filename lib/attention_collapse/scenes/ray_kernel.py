@@ -1,7 +1,8 @@
 """The first solid along each ray on a CUDA device, without the distances to the others.
 
 Importing this module needs Triton, which torch brings along where CUDA is; it is imported where it
-runs. The kernel is marked ``no_type_check``: Triton compiles its source, which a wrapper would hide.
+runs. Kernels are marked ``no_type_check``: Triton compiles their source, which a wrapper would
+hide.
 """
 
 from typing import no_type_check
@@ -80,7 +81,7 @@ def _nearest_kernel(
         tl.load(aim + 2, mask=known, other=1.0),
     )
     square = along_x * along_x + along_y * along_y + along_z * along_z
-    least, which = x * 0 + _INFINITE, tl.zeros([RAYS], tl.int32)
+    least, which = tl.full([RAYS], float("inf"), tl.float32), tl.zeros([RAYS], tl.int32)
     solid = table + frame * solids * _ENTRIES
     for ball in range(0, balls):
         found = _ball_distance(solid, x, y, z, along_x, along_y, along_z, square)
@@ -111,9 +112,11 @@ def nearest_solid(
 
     Home section: *mini-VGGT*.
     """
-    frames, rays = len(origins), max(origins.shape[1], directions.shape[1])
+    frames, rays = _frames_and_rays(origins, directions)
     distances = origins.new_empty(frames, rays)
     indices = origins.new_empty(frames, rays, dtype=torch.int64)
+    if not distances.numel():
+        return distances, indices
     origins, directions, solids = (each.contiguous() for each in (origins, directions, solids))
     steps = [(each.stride(0), 3 * (each.shape[1] > 1)) for each in (origins, directions)]
     _nearest_kernel[(triton.cdiv(rays, RAYS), frames)](
@@ -134,5 +137,9 @@ def nearest_solid(
 
 @nearest_solid.register_fake
 def _(origins: Tensor, directions: Tensor, solids: Tensor, balls: int) -> tuple[Tensor, Tensor]:
-    shape = len(origins), max(origins.shape[1], directions.shape[1])
+    shape = _frames_and_rays(origins, directions)
     return origins.new_empty(shape), origins.new_empty(shape, dtype=torch.int64)
+
+
+def _frames_and_rays(origins: Tensor, directions: Tensor) -> tuple[int, int]:
+    return torch.broadcast_shapes(origins.shape[:2], directions.shape[:2])

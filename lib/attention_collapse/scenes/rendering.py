@@ -10,7 +10,7 @@ from torch import Tensor
 
 from attention_collapse.scenes.cameras import camera_centre, pixel_centres, unproject
 from attention_collapse.scenes.casting import Hits, cast, lit
-from attention_collapse.scenes.materials import DISPLAY_GAMMA, albedo
+from attention_collapse.scenes.materials import DISPLAY_GAMMA, Materials, albedo
 from attention_collapse.scenes.world import Lights, World
 
 # Sub-pixel samples, in pixels from the centre, of pixels in which surfaces or shadows meet: a
@@ -104,8 +104,10 @@ class Stages(NamedTuple):
     Home section: *mini-VGGT*.
     """
 
+    unproject: Callable[..., Tensor] = unproject
     cast: Callable[..., Hits] = cast
     lit: Callable[..., Tensor] = lit
+    material: Callable[..., Materials] = Materials.of
     footprint: Callable[..., Tensor] = footprint
     albedo: Callable[..., Tensor] = albedo
     irradiance: Callable[..., Tensor] = irradiance
@@ -126,11 +128,11 @@ def shade(view: View, pixels: Float[Tensor, "*frame ray 2"], *, stages: Stages =
     """
     world, camera = view.world, view.world_to_camera
     centre = camera_centre(camera)
-    directions = unproject(pixels, world_to_camera=camera, intrinsics=view.intrinsics)
+    directions = stages.unproject(pixels, world_to_camera=camera, intrinsics=view.intrinsics)
     hits = stages.cast(world, centre, directions)
     bright = stages.lit(world, hits)
     paint = stages.albedo(
-        world.materials.of(hits.surface),
+        stages.material(world.materials, hits.surface),
         points=hits.local,
         chart=hits.chart,
         footprint=stages.footprint(hits, centre, focal=view.intrinsics[0, 0]),

@@ -38,6 +38,10 @@ class RenderedAhead:
             self._hand_over(batches)
         return batches
 
+    def close(self) -> None:
+        """Wait for the round in work and begin no other."""
+        self._thread.shutdown(wait=True, cancel_futures=True)
+
     def _begun(self, number: int) -> Future[Round]:
         return self._thread.submit(self._made, number)
 

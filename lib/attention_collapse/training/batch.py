@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -23,6 +24,16 @@ class Batch:
     def of(cls, tensors: Sequence[Tensor]) -> "Batch":
         """The batch of these tensors, which are ordered as in ``tensors``."""
         return cls(tensors[0], Targets(*tensors[1:]))
+
+    @classmethod
+    def random(
+        cls, scenes: int, frames: int, image_size: tuple[int, int], *, device: torch.device | str
+    ) -> "Batch":
+        """A batch of noise, in the shapes of one that was rendered, all numbers in [0.5, 1)."""
+        pixels = (scenes, frames, *image_size)
+        shapes = ((scenes, frames, 3, *image_size), (scenes, frames, 9), pixels, (*pixels, 3))
+        images, *targets = (0.5 + torch.rand(shape, device=device) / 2 for shape in shapes)
+        return cls(images, Targets(*targets))
 
     def tensors(self) -> tuple[Tensor, ...]:
         """The images and the targets."""

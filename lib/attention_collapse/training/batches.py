@@ -72,7 +72,8 @@ class BatchSource:
         first = FIRST_TEST_WORLD if test else FIRST_TRAINING_WORLD
         start = first + seed * config.worlds % 2**29
         worlds = range(start, start + config.worlds)
-        self._round = RenderedAhead(self._rendered, device) if on_gpu else self._rendered
+        self._ahead = RenderedAhead(self._rendered, device) if on_gpu else None
+        self._round = self._ahead or self._rendered
         longest = max(config.frame_counts) * STRIDE[1] * UNSTEADINESS[1] * WALK_STEP
         drawn = {"device": device, "processes": _processes(config.worlds)}
         self._orbits = orbit_collection(worlds, **drawn)
@@ -87,6 +88,11 @@ class BatchSource:
                 self._kept.clear()
             self._kept.update(self._round(turn // self._config.rendered_together))
         return self._kept[turn]
+
+    def close(self) -> None:
+        """Wait until nothing is rendered ahead; there are no new batches afterwards."""
+        if self._ahead is not None:
+            self._ahead.close()
 
     def _rendered(self, number: int) -> dict[int, Batch]:
         """The batches of a round, which are rendered together, by step."""

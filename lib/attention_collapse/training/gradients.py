@@ -2,14 +2,16 @@
 
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from attention_collapse.training import losses
 from attention_collapse.training.batch import Batch
 from attention_collapse.training.config import TrainingConfig
-from attention_collapse.training.losses import errors, loss
+from attention_collapse.training.losses import Loss, errors
 from attention_collapse.training.precision import product_dtype
 
 # Passes before a recording, which compile what is compiled and make the tables of positions.
@@ -17,18 +19,19 @@ REHEARSALS = 2
 
 
 def set_gradients(
-    network: nn.Module, batch: Batch, config: TrainingConfig
+    network: nn.Module, batch: Batch, config: TrainingConfig, *, loss: Loss = losses.loss
 ) -> Float[Tensor, "number"]:
     """Put the gradients of a batch's loss in the place of those before; the loss and the errors.
 
     On a GPU that has it, matrix products are in bfloat16; weights, residuals and heads stay in
-    float32.
+    float32, but for what ``tf32_products`` shortens.
     Home section: *mini-VGGT*.
 
     Args:
         network: Receives the gradients.
         batch: Images and targets, on the network's device.
         config: Weights of the parts of the loss.
+        loss: ``loss``, or what a compiler made of it.
     """
     network.zero_grad()
     with _short_numbers(batch.images.device):
@@ -59,12 +62,24 @@ class RecordedGradients:
     Args:
         network: Receives the gradients; its weights may change in place.
         config: Weights of the parts of the loss.
+        loss: As in ``set_gradients``.
     """
 
-    def __init__(self, network: nn.Module, config: TrainingConfig) -> None:
-        self._network, self._config = network, config
+    def __init__(
+        self, network: nn.Module, config: TrainingConfig, *, loss: Loss = losses.loss
+    ) -> None:
+        self._set_gradients = partial(set_gradients, network, config=config, loss=loss)
+        self._network = network
         self._parameters = list(network.parameters())
         self._recordings: dict[torch.Size, _Recording] = {}
+
+    def rehearse(self, batch: Batch) -> None:
+        """Compile for batches of this shape; what the batch shows does not matter.
+
+        The gradients are those of this batch afterwards.
+        """
+        for _ in range(REHEARSALS):
+            self._set_gradients(batch)
 
     def __call__(self, batch: Batch) -> Float[Tensor, "number"]:
         """Put the gradients in the place of those before; the loss and the errors."""
@@ -84,14 +99,13 @@ class RecordedGradients:
         stream = torch.cuda.Stream()
         stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(stream):
-            for _ in range(REHEARSALS):
-                set_gradients(self._network, own, self._config)
+            self.rehearse(own)
         # Gradients born in the recording stay where its replays write them.
         self._network.zero_grad()
         graph = torch.cuda.CUDAGraph()
         # Another thread may be rendering, which must not end the recording.
         with torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"):
-            numbers = set_gradients(self._network, own, self._config)
+            numbers = self._set_gradients(own)
         gradients = [parameter.grad for parameter in self._parameters]
         return _Recording(graph, own, gradients, numbers)
 

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from attention_collapse.training.batch import Batch
-from attention_collapse.training.compilation import compile_for_batches
+from attention_collapse.training.compilation import compile_for_batches, compiled_loss
 from attention_collapse.training.gradients import RecordedGradients, set_gradients
 from attention_collapse.training.run import Run
 
@@ -27,8 +27,33 @@ class NonFiniteLoss(ArithmeticError):
     """
 
 
+def gradients_of(run: Run) -> Gradients:
+    """What sets the gradients of a batch; on a CUDA device compiled, in about half a minute.
+
+    It is compiled on noise, which can be done before there is a batch. The recordings wait for the
+    first batches: what a compiler does in another thread could end one.
+    Home section: *mini-VGGT*.
+
+    Args:
+        run: The network to train, and the settings.
+    """
+    config = run.config
+    if run.device.type != "cuda":
+        return partial(set_gradients, run.network, config=config)
+    compile_for_batches(run.network)
+    recorded = RecordedGradients(run.network, config, loss=compiled_loss())
+    for frames in dict.fromkeys(config.frame_counts):
+        scenes = config.batch_frames // frames
+        recorded.rehearse(Batch.random(scenes, frames, config.image_size, device=run.device))
+    return recorded
+
+
 def train(
-    run: Run, batch: Callable[[int], Batch], *, report: Callable[[str], object] = print
+    run: Run,
+    batch: Callable[[int], Batch],
+    *,
+    gradients: Gradients | None = None,
+    report: Callable[[str], object] = print,
 ) -> None:
     """Train to the end of a run, keeping checkpoints in its folder.
 
@@ -39,16 +64,15 @@ def train(
     Args:
         run: Where to begin; changed in place.
         batch: The batch of each step, as from ``BatchSource``.
+        gradients: From ``gradients_of``, which is called if they are not given.
         report: Called with every line of progress.
 
     Raises:
         NonFiniteLoss: The loss of a step is not finite. The last checkpoint stays; the run itself
             has gone on with weights that are of no use.
     """
-    gradients, config = _gradients(run), run.config
-    if run.device.type == "cuda":
-        report("compiling: the first line takes a minute or two")
-    clock = time.monotonic()
+    clock, config = time.monotonic(), run.config
+    gradients = gradients or gradients_of(run)
     while run.step < run.steps:
         made = min(config.log_every - run.step % config.log_every, run.steps - run.step)
         _advance(run, batch, gradients, made)
@@ -57,13 +81,6 @@ def train(
         report(_line(run, left=(clock - begun) / made * (run.steps - run.step)))
         if run.step % config.checkpoint_every == 0 or run.step == run.steps:
             run.save()
-
-
-def _gradients(run: Run) -> Gradients:
-    if run.device.type != "cuda":
-        return partial(set_gradients, run.network, config=run.config)
-    compile_for_batches(run.network)
-    return RecordedGradients(run.network, run.config)
 
 
 def _advance(run: Run, batch: Callable[[int], Batch], gradients: Gradients, made: int) -> None:

@@ -1,5 +1,6 @@
 """The loss of a reconstruction, and its errors in plain units."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -11,6 +12,8 @@ from attention_collapse.training.targets import Targets
 from attention_collapse.vggt import Reconstruction
 
 POSE_PARTS = (3, 4, 2)
+
+Loss = Callable[[Reconstruction, Targets, TrainingConfig], Float[Tensor, ""]]
 
 
 @dataclass(frozen=True)

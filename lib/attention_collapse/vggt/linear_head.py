@@ -98,8 +98,19 @@ class LinearHead(nn.Module):
         self._check(streams, layout, chunk)
         with full_precision(self.norm.weight.device):
             frames = zip(*(stream.split(chunk, dim=1) for stream in streams), strict=True)
-            raw = torch.cat([self._read_out(parts, layout) for parts in frames], dim=1)
-        return DenseOutput(
+            outputs = [self.pixels(parts, layout) for parts in frames]
+        values, confidence = (torch.cat(parts, dim=1) for parts in zip(*outputs, strict=True))
+        return DenseOutput(values, confidence)
+
+    def pixels(
+        self, streams: Sequence[Tensor], layout: TokenLayout
+    ) -> tuple[
+        Float[Tensor, "scene frame image_height image_width channel"],
+        Float[Tensor, "scene frame image_height image_width"],
+    ]:
+        """Values and confidence of the pixels of these frames, in the type of the weights."""
+        raw = self._read_out(streams, layout)
+        return (
             activate_values(raw[..., :-1], self.config.activation),
             activate_confidence(raw[..., -1], self.config.confidence),
         )
