@@ -43,6 +43,7 @@ def assert_page_looks_right(page, colour):
     assert page.locator(".math").count() == page.locator(".math > mjx-container").count()
     assert page.locator("mjx-merror").count() == 0, "MathJax reports an error in a formula"
     assert page.evaluate(too_wide) == []
+    assert page.evaluate(cut_formulas) == [], "a formula is cut off and cannot be scrolled"
     assert page.evaluate("document.documentElement.dataset.theme") == colour
     background = page.evaluate("getComputedStyle(document.body).backgroundColor")
     red, green, blue = map(int, re.findall(r"\d+", background)[:3])
@@ -57,6 +58,21 @@ too_wide = """() => {
     .filter((element) => element.getBoundingClientRect().right > innerWidth + 1)
     .map((element) => element.outerHTML.slice(0, 200)).slice(0, 3);
 }"""
+
+
+# Inline formulas wider than their place, where it does not scroll.
+cut_formulas = """() => [...document.querySelectorAll("article span.math")]
+  .filter((place) => place.scrollWidth > place.clientWidth + 1)
+  .filter((place) => !["auto", "scroll"].includes(getComputedStyle(place).overflowX))
+  .map((place) => place.parentElement.innerText.slice(0, 80)).slice(0, 3)"""
+
+
+@pytest.mark.parametrize("page_path", PAGES)
+def test_verdicts_fit_a_narrow_page(open_page, page_path):
+    page = open_page(page_path, width=NARROW)
+    tables = page.locator("section[id^=verdict] .pst-scrollable-table-container")
+    wide = "box => box.scrollWidth - box.clientWidth"
+    assert all(table.evaluate(wide) <= 1 for table in tables.all())
 
 
 @pytest.mark.parametrize("page_path", PAGES)
