@@ -210,6 +210,9 @@ def test_maps_of_patches_keep_their_shape_from_8_to_512_frames():
     patches = weights[:, :, :, [3, 5], :, 5:].reshape(len(weights), 72, -1)
     alike = [np.corrcoef(few, many)[0, 1] for few, many in zip(*patches[[0, -1]], strict=True)]
     assert min(alike) > 0.98
+    special = weights[:, :, :, :3, :, 5:].reshape(len(weights), 108, -1)
+    moved = [np.corrcoef(few, many)[0, 1] for few, many in zip(*special[[0, -1]], strict=True)]
+    assert min(moved) == pytest.approx(0.72, abs=quoted(2))
     first = patches.reshape(len(weights), 6, 6, 2, 8, 64).sum(axis=-1)[..., 0]
     for layer, head in ((4, 0), (5, 1)):  # in the text 5, 1 and 6, 2
         assert first[0, layer, head].min() > 0.95
@@ -260,6 +263,7 @@ def test_heads_that_do_not_read_the_first_frame_settle_like_one_over_root_s():
     assert np.median(slopes[readers()]) > 0
     sharp = slopes[[2, 2, 3, 4], [2, 4, 2, 2]]
     assert sharp.min() > np.median(slopes[~readers()])
+    assert (np.sort(slopes[~readers()])[-3:] == np.sort(sharp)[-3:]).all()
 
 
 def test_to_512_frames_distance_and_rank_settle_and_the_deficit_drifts():
@@ -340,6 +344,19 @@ def test_low_rank_is_no_defect(frames):
     assert (KNOCK["points_without_all"][:, at] > 20 * whole).all()
     rotation = KNOCK["rotation_without_all"][:, at].mean()
     assert rotation > 50 * KNOCK["rotation"][:, at].mean()
+
+
+@pytest.mark.parametrize("frames", [8, 64])
+def test_within_layers_rank_and_cost_are_not_correlated(frames):
+    at = frame_place(KNOCK, frames)
+    costs = (KNOCK["points_without_head"] / KNOCK["points"])[..., at]
+    rank = ORBIT["stable_rank"][:, frame_place(ORBIT, frames)].mean(axis=0)
+    orders = costs.argsort(axis=1).argsort(axis=1), rank.argsort(axis=1).argsort(axis=1)
+    cost, order = (each - each.mean(axis=1, keepdims=True) for each in orders)
+    by_scene = np.einsum("lhs,lh->ls", cost, order).mean(axis=0) / (order[0] ** 2).sum()
+    found, error = mean_and_error(by_scene)
+    said = {8: (-0.05, 0.05), 64: (-0.06, 0.06)}[frames]
+    assert (found, error) == pytest.approx(said, abs=quoted(2))
 
 
 # Exercises

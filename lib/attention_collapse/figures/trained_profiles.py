@@ -187,8 +187,8 @@ def _head_mean(arrays: Arrays, quantity: str) -> Float[np.ndarray, "..."]:
 
 
 def _finish(axes: Axes, quantity: str) -> None:
-    """Start where the quantity starts; the spread, which falls by factors, on a log axis."""
-    if quantity == "spread":
+    """Start where the quantity starts; what falls by factors is on a logarithmic axis."""
+    if quantity in ("spread", "reference_mass"):
         logarithmic(axes)
     else:
         axes.set_ylim(bottom=1 if quantity.endswith("_rank") else 0)
