@@ -131,6 +131,17 @@ def test_propagation_has_every_head(arrays):
     assert (deficit_errors(arrays, "propagated") < 0.6 * FEW_FRAMES).all()
 
 
+def test_few_frames_do_not_predict_the_stable_rank_of_every_other_head():
+    few, whole = [], []
+    for what in NETWORKS:
+        arrays = records.find("closure_ladder", what).arrays
+        off = np.abs(last_errors(arrays, "stable_rank", "few_frames"))
+        few.append(off[~reference_readers(arrays)].max())
+        whole.append(np.abs(last_errors(arrays, "stable_rank", "propagated")).max())
+    assert few == pytest.approx([1.24, 0.93, 0.71], abs=quoted(2))
+    assert max(whole) == pytest.approx(0.15, abs=quoted(2))
+
+
 def test_propagation_is_a_forecast(arrays):
     assert (medians(arrays, "stable_rank", "propagated") <= PROPAGATED_RANK).all()
     for quantity in QUANTITIES:
