@@ -159,7 +159,7 @@ def merged_variance(
 def effective_coefficient(split: CovarianceSplit) -> float:
     r"""Rate of contraction of merged tokens over that of all tokens, at the start.
 
-    .. math:: \frac{D_{\text{eff}}}{D} = \frac{\operatorname{tr} \Sigma_b^2}
+    .. math:: \frac{\mathcal D_{\text{eff}}}{\mathcal D} = \frac{\operatorname{tr} \Sigma_b^2}
         {\operatorname{tr} (\Sigma_b + \Sigma_w)^2}
 
     It is the ratio of the derivatives of the variance :math:`\operatorname{tr} \Sigma` for one
