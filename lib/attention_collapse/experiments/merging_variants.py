@@ -31,33 +31,23 @@ _Result = TypeVar("_Result")
 
 
 class Clock:
-    """Seconds of the stages of one run, which follow each other without a wait.
-
-    A CUDA device takes its own time, while the processor is ahead of it: a stage of milliseconds
-    is not charged for the start of its kernels.
+    """Seconds of the stages of one run.
 
     Args:
-        device: Where the stages run.
+        device: The device to wait for before and after each stage.
 
     Home section: *Token merging*.
     """
 
     def __init__(self, device: str) -> None:
         self._device = device
-        self._marks: dict[str, tuple[device_cost.Mark, device_cost.Mark]] = {}
+        self.seconds: dict[str, float] = {}
 
     def __call__(self, stage: str, operation: Callable[[], _Result]) -> _Result:
         """Run one stage and give what it returns."""
-        begin = device_cost.mark(self._device)
-        result = operation()
-        self._marks[stage] = begin, device_cost.mark(self._device)
-        return result
-
-    @property
-    def seconds(self) -> dict[str, float]:
-        """By stage, when the device has come to the end of all."""
-        device_cost.wait(self._device)
-        return {stage: device_cost.between(*marks) for stage, marks in self._marks.items()}
+        kept: list[_Result] = []
+        self.seconds[stage] = device_cost.seconds(lambda: kept.append(operation()), self._device)
+        return kept[0]
 
 
 @dataclasses.dataclass(frozen=True)
