@@ -71,6 +71,7 @@ cut_formulas = """() => [...document.querySelectorAll("article span.math")]
 def test_verdicts_fit_a_narrow_page(open_page, page_path):
     page = open_page(page_path, width=NARROW)
     tables = page.locator("section[id^=verdict] .pst-scrollable-table-container")
+    assert tables.count() == page.locator("section[id^=verdict]").count()
     wide = "box => box.scrollWidth - box.clientWidth"
     assert all(table.evaluate(wide) <= 1 for table in tables.all())
 

@@ -94,8 +94,9 @@ def merged_statistics(reduction: Reduction, groups: Groups) -> dict[str, float]:
 
     Merged attention :math:`A_G` between groups of :math:`n_g` tokens is :math:`U A_G T` between
     tokens: a row spreads the weight of a group evenly over its tokens. With
-    :math:`D = \operatorname{diag}(n_g)` its singular values are those of
-    :math:`D^{1/2} A_G D^{-1/2}`, and the entropy of a row gains :math:`\sum_h A_{gh} \ln n_h`.
+    :math:`\Lambda = \operatorname{diag}(n_g)` its singular values are those of
+    :math:`\Lambda^{1/2} A_G \Lambda^{-1/2}`, and the entropy of a row gains
+    :math:`\sum_h A_{gh} \ln n_h`.
 
     Args:
         reduction: Merged queries and keys.
