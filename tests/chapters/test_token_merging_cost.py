@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from attention_collapse import records
-from attention_collapse.experiments import merging_problem
+from attention_collapse.experiments import merging_cost, merging_problem
 from attention_collapse.figures.merging_cost import (
     STAGES,
     pareto_front,
@@ -205,6 +205,12 @@ def test_kernels_come_as_near_to_the_device_as_the_chapter_says(arrays, at):
     assert near["match"][-1, at["3x3"]] > 0.85 > near["match"][-1, row]
     assert near["attention"][-1, row] > near["attention"][-1, at["plain"]]
     assert near["unmerge"][0, row] < 0.35  # of a time that is mostly not that of the bytes
+
+
+def test_the_stages_were_timed_by_the_clock_of_the_host():
+    """As the chapter says; revision 2 asks the device."""
+    assert records.find("merging_cost", "h200").revision == 1
+    assert merging_cost.REVISION == 2
 
 
 def test_short_stages_are_farther_from_the_rate_of_a_copy(arrays, at):

@@ -10,6 +10,9 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from attention_collapse.records import Timing
 
+Mark = float | torch.cuda.Event
+"""A moment: seconds, or an event of a CUDA device."""
+
 # An operation that takes longer is not repeated: warming up no longer matters.
 LONG_RUN = 20.0
 
@@ -71,6 +74,29 @@ def seconds(operation: Callable[[], object], device: str) -> float:
     taken = time.perf_counter() - start
     del result
     return taken
+
+
+def mark(device: str) -> Mark:
+    """A moment on the device's own clock, after all work that it has been given so far.
+
+    Args:
+        device: A CUDA device; elsewhere it is the processor's clock.
+
+    Home section: *Token merging*.
+    """
+    if not _is_cuda(device):
+        return time.perf_counter()
+    event = torch.cuda.Event(enable_timing=True)
+    event.record(torch.cuda.current_stream(device))
+    return event
+
+
+def between(begin: Mark, end: Mark) -> float:
+    """Seconds from one moment to another, both of which have come.
+
+    Home section: *Token merging*.
+    """
+    return end - begin if isinstance(begin, float) else begin.elapsed_time(end) / 1e3
 
 
 def reset_peak(device: str) -> None:

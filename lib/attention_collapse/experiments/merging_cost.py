@@ -29,7 +29,7 @@ from attention_collapse.records import Timing
 from attention_collapse.tokens import TokenLayout
 from attention_collapse.vggt.precision import compute_dtype
 
-REVISION = 1
+REVISION = 2
 
 # Large products and copies settle within a few runs.
 CEILING_REPEATS = 20
@@ -144,6 +144,7 @@ def _measure(
     for turn in range(config.repeats + 1):
         for name in config.names:
             clock = Clock(device)
+            device_cost.wait(device)
             outcome = VARIANTS[name](problem, clock)
             if turn == 0:
                 output = outcome.output[0, problem.spots]
@@ -151,7 +152,8 @@ def _measure(
                 # The outputs of all variants at once would not fit.
                 outcomes[name] = dataclasses.replace(outcome, output=outcome.output[:, :0].clone())
             else:
-                rounds[name].append(clock.seconds | {"total": sum(clock.seconds.values())})
+                seconds = clock.seconds
+                rounds[name].append(seconds | {"total": sum(seconds.values())})
             del outcome
     row = _row(config, rounds, outcomes, errors)
     row["exact_norm"] = np.array(float(exact.norm()))

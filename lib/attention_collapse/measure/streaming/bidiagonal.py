@@ -46,8 +46,10 @@ class Bidiagonalisation:
 
         .. math:: m_3 + (m_2 + m_3) \frac{r}{1 - r}, \qquad r = \min(m_3 / m_1, \, 0.9),
 
-        is what a geometric series of such steps still adds, and once more the last movement. No
-        estimate is below one for a larger value: those converge first.
+        is what a geometric series of such steps still adds, and once more the last movement.
+        Larger values converge first: no estimate is, in parts of its value, below one for a larger
+        value. In parts, since rounding moves the largest value by what can be per cents of a small
+        one.
 
         Five products or more; three do not show the ratio.
         """
@@ -56,7 +58,9 @@ class Bidiagonalisation:
             _rise(before, after)[: len(path[0])] for before, after in pairwise(path)
         )
         ratio = (third / first.clamp_min(torch.finfo(first.dtype).tiny)).clamp_max(SLOWEST)
-        return (third + (second + third) * ratio / (1 - ratio)).cummax(0).values
+        short = third + (second + third) * ratio / (1 - ratio)
+        values = self.values[: len(short)].clamp_min(torch.finfo(short.dtype).tiny)
+        return (short / values).cummax(0).values * values
 
     def right_vectors(self, count: int) -> Float[Tensor, "key value"]:
         """Right singular vectors of the leading values."""
