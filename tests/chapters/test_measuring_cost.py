@@ -5,7 +5,7 @@ import pytest
 
 from attention_collapse import records
 from attention_collapse.figures.attention_cost import by_stage
-from tolerances import ABOUT_A_MILLION, SAME_SHARE, quoted
+from tolerances import ABOUT_A_MILLION, FLOAT64, SAME_SHARE, quoted
 
 NAMES = ("at_2_frames", "at_100_frames", "at_1000_frames")
 
@@ -70,10 +70,10 @@ def test_memory_grows_like_the_number_of_tokens(runs):
 
 def test_the_plain_way_and_the_singular_values(found, runs):
     seconds = by_stage(runs, "seconds")
-    assert seconds["eager"][1] / seconds["rows"][1] == pytest.approx(29, abs=quoted(0))
+    assert seconds["eager"][1] / seconds["rows"][1] == pytest.approx(30, abs=quoted(0))
     assert seconds["eager"][0] < seconds["rows"][0]
-    assert found[1].timings["spectrum_100_frames"].median == pytest.approx(1.1, abs=quoted(1))
-    assert found[2].timings["spectrum_1000_frames"].median == pytest.approx(48.7, abs=quoted(1))
+    assert found[1].timings["spectrum_100_frames"].median == pytest.approx(1.0, abs=quoted(1))
+    assert found[2].timings["spectrum_1000_frames"].median == pytest.approx(47.6, abs=quoted(1))
     assert runs[-1]["singular_values"].shape == (1, 16, 16)
 
 
@@ -88,25 +88,32 @@ def test_products_lose_the_most_to_rounding(runs):
     assert whole["column_sums_whole"] == pytest.approx(8e-7, abs=quoted(0) * 1e-7)
 
 
-def test_the_stated_error_is_stored_at_100_frames_and_the_last_movement_at_1000(runs):
-    """A stated error is no less than that of a value before it; movements are not ordered."""
-    _, many, most = runs
-    assert (np.diff(many["singular_errors"]) >= 0).all()
-    assert (np.diff(most["singular_errors"]) < 0).any()
-    stated, moved = (run["singular_errors"][0] / run["singular_values"][0] for run in (many, most))
-    assert stated.max() == pytest.approx(0.052, abs=quoted(3))
-    assert np.median(stated) == pytest.approx(0.004, abs=quoted(3))
-    assert (stated < 0.01).all(axis=-1).sum() == 9
-    assert moved.max() == pytest.approx(0.003, abs=quoted(3))
+def test_sixteen_values_are_stated_within_one_per_cent(runs):
+    """And the share of a value that is missing is stated to be no less than before it."""
+    for run, most, median in zip(runs[1:], (0.7, 0.4), (0.08, 0.09), strict=True):
+        stated = run["singular_errors"][0] / run["singular_values"][0]
+        assert stated.shape == (16, 16)
+        assert (np.diff(stated) >= -FLOAT64).all()
+        assert 100 * stated.max() == pytest.approx(most, abs=quoted(1))
+        assert 100 * np.median(stated) == pytest.approx(median, abs=quoted(2))
+
+
+def test_the_singular_values_take_the_rows_five_products_and_little_else(found, runs):
+    seconds = {stage: taken[2] for stage, taken in by_stage(runs, "seconds").items()}
+    whole = found[2].timings["spectrum_1000_frames"].median
+    products = 3 * seconds["apply"] + 2 * seconds["apply_transposed"]
+    assert 0 < whole - products - seconds["rows"] < whole / 30
+    assert (whole - 45) / products == pytest.approx(0.06, abs=quoted(2))
 
 
 AIMS = {"rows": 0.7, "columns": 0.8, "apply": 0.75, "apply_transposed": 0.7}
 
 
-def test_the_aims_are_missed_at_both_sizes(found, runs):
+def test_two_aims_are_reached_and_the_others_missed(found, runs):
     shares, seconds = (by_stage(runs, name) for name in ("share_of_ceiling", "seconds"))
-    for stage, aim in AIMS.items():
-        assert (shares[stage][1:] < aim).all()
+    reached = {stage: (shares[stage][1:] >= aim).tolist() for stage, aim in AIMS.items()}
+    assert reached.pop("rows") == [False, True]
+    assert not any(map(any, reached.values()))
     assert seconds["eager"][1] / seconds["rows"][1] < 50
     assert found[2].timings["spectrum_1000_frames"].median > 45
     assert runs[2]["spectrum_peak_bytes"][0] == pytest.approx(14e9, abs=quoted(0) * 1e9)
@@ -124,9 +131,9 @@ def test_fifty_times_the_plain_way_lies_below_the_floor(runs):
     """And a multiprocessor makes 10.3 and 11.4 exponentials a clock of 1.98 GHz, of 16."""
     scores, seconds = runs[1]["scores"][0], by_stage(runs, "seconds")
     floor, fiftieth = scores / runs[1]["exponentials_ceiling"], seconds["eager"][1] / 50
-    assert 1000 * floor == pytest.approx(44, abs=quoted(0))
+    assert 1000 * floor == pytest.approx(43, abs=quoted(0))
     assert 1000 * fiftieth == pytest.approx(38, abs=quoted(0))
-    for stage, made in (("rows", 10.3), ("columns", 11.4)):
+    for stage, made in (("rows", 10.4), ("columns", 11.6)):
         clocks = 132 * 1.98e9 * seconds[stage][1]
         assert scores / clocks == pytest.approx(made, abs=quoted(1))
     assert made < runs[1]["exponentials_ceiling"] / (132 * 1.98e9) < 16

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from attention_collapse import records
-from attention_collapse.experiments import merging_cost, merging_problem
+from attention_collapse.experiments import merging_problem
 from attention_collapse.figures.merging_cost import (
     STAGES,
     pareto_front,
@@ -103,7 +103,7 @@ def test_fewer_tokens_and_fewer_numbers_save_most(last):
     whole, short = last["3x3"], last["3x3, 128"]
     assert whole["match"] > 0.5 * whole["total"]
     assert 0.2 < short["match"] / short["total"] < 0.3  # a quarter
-    assert whole["gain"] == pytest.approx(21.9, abs=quoted(1))
+    assert whole["gain"] == pytest.approx(21.6, abs=quoted(1))
     assert short["gain"] > 2 * whole["gain"]
     assert short["error"] < 1.02 * whole["error"]
     assert short["attention"] > 0.5 * short["total"]
@@ -112,8 +112,8 @@ def test_fewer_tokens_and_fewer_numbers_save_most(last):
 
 
 def test_cells_that_are_not_cut_save_what_cut_ones_keep(arrays, at, last):
-    assert last["3x3, balanced"]["gain"] == pytest.approx(27.1, abs=quoted(1))
-    assert last["3x3, 128, balanced"]["gain"] == pytest.approx(68.5, abs=quoted(1))
+    assert last["3x3, balanced"]["gain"] == pytest.approx(26.1, abs=quoted(1))
+    assert last["3x3, 128, balanced"]["gain"] == pytest.approx(70.4, abs=quoted(1))
     for cut, even in (("3x3", "3x3, balanced"), ("3x3, 128", "3x3, 128, balanced")):
         assert last[cut]["error"] < last[even]["error"] < 1.03 * last[cut]["error"]
     few = arrays["error"][0]
@@ -174,7 +174,7 @@ def test_larger_cells_cost_little_where_a_point_is_seen_often(arrays, at, last):
 def test_sizes_take_away_error_and_no_time(arrays, at, last):
     sized, unsized = last["3x3, 128"], last["3x3, 128, unsized"]
     assert unsized["error"] > 1.6 * sized["error"]
-    assert sized["total"] == pytest.approx(unsized["total"], rel=LEVEL)
+    assert sized["total"] < (1 + LEVEL) * unsized["total"]
     assert sized["attention"] == pytest.approx(unsized["attention"], rel=LEVEL)
     stages = arrays["stage"].tolist()
     attention = arrays["seconds"][..., stages.index("attention")]
@@ -187,7 +187,7 @@ def test_sizes_take_away_error_and_no_time(arrays, at, last):
 def test_most_of_the_error_is_in_the_merged_queries(last):
     short, keys, plain = last["3x3, 128"], last["3x3, 128, keys"], last["plain"]
     assert keys["error"] < 0.3 * short["error"]
-    assert keys["gain"] == pytest.approx(9.1, abs=quoted(1))
+    assert keys["gain"] == pytest.approx(9.2, abs=quoted(1))
     assert plain["error"] < 0.5 * keys["error"]
     for each in last.values():
         assert 7 < each["apart"] / each["error"] < 7.5  # most of an output is common
@@ -204,17 +204,15 @@ def test_kernels_come_as_near_to_the_device_as_the_chapter_says(arrays, at):
     row = at["3x3, 128"]
     assert near["match"][-1, at["3x3"]] > 0.85 > near["match"][-1, row]
     assert near["attention"][-1, row] > near["attention"][-1, at["plain"]]
-    assert near["unmerge"][0, row] < 0.35  # of a time that is mostly not that of the bytes
+    for name in ("3x3", "3x3, 128", "3x3, balanced", "3x3, 128, balanced"):
+        assert near["merge"][-1, at[name]] > 0.9
+        assert near["unmerge"][-1, at[name]] > 0.88
 
 
-def test_the_stages_were_timed_by_the_clock_of_the_host():
-    """As the chapter says; revision 2 asks the device."""
-    assert records.find("merging_cost", "h200").revision == 1
-    assert merging_cost.REVISION == 2
-
-
-def test_short_stages_are_farther_from_the_rate_of_a_copy(arrays, at):
-    near, row = shares_of_ceilings(arrays, width=WIDTH), at["3x3, 128"]
-    for stage in ("merge", "unmerge"):
-        assert (np.diff(near[stage][:, row]) > 0).all()
-        assert near[stage][0, row] < 0.6 * near[stage][-1, row]
+def test_the_start_of_kernels_counts_where_the_search_is_short(arrays, at):
+    """The same bytes, at 100 frames and at 1000."""
+    merged = arrays["seconds"][..., arrays["stage"].tolist().index("merge")]
+    whole, short = (merged[:, at[name]] for name in ("3x3", "3x3, 128"))
+    np.testing.assert_array_equal(*(arrays["queries"][:, at[n]] for n in ("3x3", "3x3, 128")))
+    assert short[0] > 2 * whole[0]
+    assert short[-1] == pytest.approx(whole[-1], rel=LEVEL)

@@ -6,10 +6,9 @@ import pytest
 import torch
 
 from attention_collapse.training import Batch, TrainingConfig, errors, loss
-from attention_collapse.training.compilation import compile_for_batches
-from attention_collapse.training.gradients import RecordedGradients, set_gradients
+from attention_collapse.training.gradients import set_gradients
 from attention_collapse.vggt import VGGT
-from tolerances import RECORDED_GRADIENTS
+from unchecked import run_unchecked
 
 Source = Callable[[int], Batch]
 
@@ -46,17 +45,33 @@ def test_gradients_of_a_batch_do_not_know_the_one_before(config: TrainingConfig,
     assert all(map(torch.equal, gradients(trained), fresh))
 
 
-@pytest.mark.gpu
-# The first use of the compiler in a process, on older releases of torch.
-@pytest.mark.filterwarnings("ignore:.torch.jit.script_method. is deprecated")
-@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-def test_recorded_gradients_follow_batches_and_weights(config: TrainingConfig, source: Source):
-    plain, recorded = (network(config).cuda() for _ in range(2))
+REPLAY = """
+import torch
+from attention_collapse.training import PRESETS, Batch, BatchSource
+from attention_collapse.training.compilation import compile_for_batches
+from attention_collapse.training.gradients import RecordedGradients, set_gradients
+from attention_collapse.training.precision import tf32_products
+from attention_collapse.vggt import VGGT
+from tolerances import RECORDED_GRADIENTS
+
+import dataclasses
+config = dataclasses.replace(
+    PRESETS["tiny"], worlds=3, batch_frames=4, frame_counts=(2,), distinct_batches=3
+)
+source = BatchSource(config, seed=0)
+networks = [
+    VGGT(config.network, generator=torch.Generator().manual_seed(0)).cuda() for _ in range(2)
+]
+
+def gradients(network):
+    return [p.grad.clone() for p in network.parameters() if p.grad is not None]
+
+def compare():
+    plain, recorded = networks
     compile_for_batches(recorded)
     replay = RecordedGradients(recorded, config)
     for step in (0, 1, 0):
-        batch = Batch.of([tensor.cuda() for tensor in source(step).tensors()])
+        batch = Batch.of([tensor.cuda() for tensor in source.batch(step).tensors()])
         pair = set_gradients(plain, batch, config), replay(batch)
         torch.testing.assert_close(*pair, rtol=RECORDED_GRADIENTS, atol=0)
         for one, other in zip(gradients(plain), gradients(recorded), strict=True):
@@ -64,3 +79,14 @@ def test_recorded_gradients_follow_batches_and_weights(config: TrainingConfig, s
         with torch.no_grad():
             for weight in (*plain.parameters(), *recorded.parameters()):
                 weight.mul_(1.01)
+
+with tf32_products():
+    compare()
+print("three steps")
+"""
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_recorded_gradients_follow_batches_and_weights():
+    assert run_unchecked(REPLAY).strip() == "three steps"
