@@ -5,7 +5,6 @@
 
 import dataclasses
 import math
-import os
 
 import numpy as np
 import pytest
@@ -13,6 +12,7 @@ import torch
 
 from attention_collapse.experiments.attention_problem import clustered
 from attention_collapse.measure.streaming.dense import DenseBackend
+from kernel_device import DEVICE, INTERPRETED, MARKS, STORAGES, skip_without_kernels
 from tolerances import (
     KERNEL_ENERGY,
     KERNEL_ENTROPY,
@@ -22,10 +22,7 @@ from tolerances import (
     KERNEL_TOTAL,
 )
 
-pytest.importorskip("triton")
-INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
-if not INTERPRETED and not torch.cuda.is_available():
-    pytest.skip("needs a CUDA device, or TRITON_INTERPRET=1", allow_module_level=True)
+skip_without_kernels()
 
 from attention_collapse.measure.kernels import TILES, TritonBackend, backend  # noqa: E402
 from attention_collapse.measure.kernels.exponential import COEFFICIENTS, instructions  # noqa: E402
@@ -35,15 +32,7 @@ from attention_collapse.measure.kernels.row_statistics import (  # noqa: E402
     fixed_shift,
 )
 
-pytestmark = [
-    pytest.mark.gpu,
-    # The interpreter computes rows past the end with numpy, which warns of what nobody reads.
-    pytest.mark.filterwarnings("ignore:.*encountered in:RuntimeWarning"),
-    pytest.mark.filterwarnings("ignore:Conversion of an array:DeprecationWarning"),
-]
-DEVICE = "cpu" if INTERPRETED else "cuda"
-# The interpreter's bfloat16 is wrong.
-STORAGES = [torch.float16] if INTERPRETED else [torch.float16, torch.bfloat16]
+pytestmark = MARKS
 device_only = pytest.mark.skipif(INTERPRETED, reason="the interpreter runs no assembly")
 
 HEADS, DIM = 2, 64

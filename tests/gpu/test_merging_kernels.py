@@ -3,33 +3,21 @@
 ``pytest -m gpu`` on a CUDA device; ``TRITON_INTERPRET=1`` runs them on the CPU.
 """
 
-import os
-
 import pytest
 import torch
 
 from attention_collapse.merging.groups import Groups
 from attention_collapse.merging.members import Members
 from attention_collapse.merging.portable import PortableBackend
+from kernel_device import DEVICE, MARKS, STORAGES, skip_without_kernels
 from tolerances import HALF_COSINE, HALF_DIRECTION, MERGED_ATTENTION, ROUNDED_MEAN
 
-pytest.importorskip("triton")
-INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
-if not INTERPRETED and not torch.cuda.is_available():
-    pytest.skip("needs a CUDA device, or TRITON_INTERPRET=1", allow_module_level=True)
+skip_without_kernels()
 
 from attention_collapse.merging.kernels import TILES, Tiles, TritonBackend  # noqa: E402
 from attention_collapse.merging.kernels import attention as attention_kernel  # noqa: E402
 
-pytestmark = [
-    pytest.mark.gpu,
-    # The interpreter computes rows past the end with numpy, which warns of what nobody reads.
-    pytest.mark.filterwarnings("ignore:.*encountered in:RuntimeWarning"),
-    pytest.mark.filterwarnings("ignore:Conversion of an array:DeprecationWarning"),
-]
-DEVICE = "cpu" if INTERPRETED else "cuda"
-# The interpreter's bfloat16 is wrong.
-STORAGES = [torch.float16] if INTERPRETED else [torch.float16, torch.bfloat16]
+pytestmark = MARKS
 each_storage = pytest.mark.parametrize("storage", STORAGES, ids=str)
 TRITON, PORTABLE = TritonBackend(), PortableBackend()
 

@@ -3,26 +3,16 @@
 ``pytest -m gpu`` on a CUDA device; ``TRITON_INTERPRET=1`` runs it on the CPU.
 """
 
-import os
-
 import pytest
 import torch
 
 from attention_collapse.scenes.solids import Solids
+from kernel_device import DEVICE, MARKS, skip_without_kernels
 from tolerances import RAY_FLOAT32
 
-pytest.importorskip("triton")
-INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
-if not INTERPRETED and not torch.cuda.is_available():
-    pytest.skip("needs a CUDA device, or TRITON_INTERPRET=1", allow_module_level=True)
+skip_without_kernels()
 
-pytestmark = [
-    pytest.mark.gpu,
-    # The interpreter computes rays past the end with numpy, which warns of what nobody reads.
-    pytest.mark.filterwarnings("ignore:.*encountered in:RuntimeWarning"),
-    pytest.mark.filterwarnings("ignore:Conversion of an array:DeprecationWarning"),
-]
-DEVICE = "cpu" if INTERPRETED else "cuda"
+pytestmark = MARKS
 
 
 def uniform(*shape, seed, scale=1.0):

@@ -4,8 +4,6 @@
 the CPU at a tenth of the tokens.
 """
 
-import os
-
 import pytest
 import torch
 
@@ -17,6 +15,7 @@ from attention_collapse.measure.streaming import (
     streamed_singular_values,
 )
 from attention_collapse.tokens import TokenLayout
+from kernel_device import DEVICE, INTERPRETED, MARKS, STORAGES, skip_without_kernels
 from streaming_cases import whole_matrix
 from tolerances import (
     KERNEL_COLUMN,
@@ -29,24 +28,13 @@ from tolerances import (
     STATED_ERRORS,
 )
 
-pytest.importorskip("triton")
-INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
-if not INTERPRETED and not torch.cuda.is_available():
-    pytest.skip("needs a CUDA device, or TRITON_INTERPRET=1", allow_module_level=True)
+skip_without_kernels()
 
 from attention_collapse.measure.kernels import TritonBackend  # noqa: E402
 
-pytestmark = [
-    pytest.mark.gpu,
-    # The interpreter computes rows past the end with numpy, which warns of what nobody reads.
-    pytest.mark.filterwarnings("ignore:.*encountered in:RuntimeWarning"),
-    pytest.mark.filterwarnings("ignore:Conversion of an array:DeprecationWarning"),
-]
-DEVICE = "cpu" if INTERPRETED else "cuda"
+pytestmark = MARKS
 # Two frames of VGGT, 2082 tokens, or 162 that are no multiple of a tile either.
 LAYOUT = TokenLayout(2, 4, 19) if INTERPRETED else TokenLayout.from_image(2, 392, 518)
-# The interpreter's bfloat16 is wrong.
-STORAGES = [torch.float16] if INTERPRETED else [torch.float16, torch.bfloat16]
 HEADS, DIM, VALUES = 2, 64, 16
 
 
