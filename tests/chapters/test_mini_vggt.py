@@ -239,8 +239,6 @@ def test_the_times_are_as_described(record):
     assert replace(more, frame_counts=MINI.frame_counts) == MINI
     assert max(more.frame_counts) == 24
     assert np.mean(more.frame_counts) > np.mean(MINI.frame_counts)
-    kernels = 0.0185 + 0.004 + 0.001  # seconds of a step
-    assert 0.95 < kernels / 0.024 < 1
 
 
 @pytest.fixture(scope="module")

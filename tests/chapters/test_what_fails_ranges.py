@@ -79,6 +79,8 @@ def test_their_settings_differ_in_the_frames_of_a_scene_alone():
     assert dataclasses.replace(wide, frame_counts=narrow.frame_counts) == narrow
     for config, most in ((narrow, 8), (wide, 24)):
         assert (min(config.frame_counts), max(config.frame_counts)) == (2, most)
+    assert [config.frame_counts.count(8) for config in (narrow, wide)] == [2, 1]
+    assert [len(config.frame_counts) for config in (narrow, wide)] == [7, 8]
 
 
 def test_the_first_network_has_the_errors_of_the_first_of_the_other_record(ranges, seeds):
@@ -130,16 +132,13 @@ def test_on_a_power_of_the_frames_the_same_excess_is_found_where_it_is():
     np.testing.assert_allclose(found, [100, 300], rtol=FLOAT64)
 
 
-def test_the_fault_moves_by_three_times_or_somewhat_more(ranges, seeds):
+def test_the_fault_moves_by_three_to_five_times(ranges, seeds):
     found = np.stack([ratios(ranges, seeds, name) for name in ("rotation", "points")])
-    assert found.size == 18
-    assert (found > 3).sum() == 16
-    assert (found > 23 / 7).sum() == 13
-    assert found.min() > 2.7
-    assert found.max() < 5.1
+    assert 2.7 < found.min() < 3.1 < np.median(found) < 5 < found.max() < 5.1
+    assert (found[:, 0] > 3.6).all(), "of the same seed"
     level = found.max(-1) / found.min(-1)
-    assert level[0, 0] < 1.07, "the first row is nearly level"
-    assert 0.6 < found[0, 2, -1] / found[0, 2, 0] < 0.7, "that of seed 2 falls by a third"
+    assert level.min() < 1.07, "some rows are nearly level"
+    assert level.max() > 1.5, "others are not"
     assert 1.5 < (found.max(1) / found.min(1)).max() < 1.6, "how much is the seed"
 
 
@@ -153,7 +152,7 @@ def test_with_resampled_scenes_the_excess_stays_a_curve_to_look_up(ranges, seeds
     assert ((curves[:, 0] < aims) & (aims < curves[:, -1])).all()
 
 
-def test_the_share_falls_less_and_the_same_excess_goes_with_less_of_it(ranges, seeds):
+def test_the_share_falls_less_and_in_two_layers_the_same_excess_goes_with_less(ranges, seeds):
     wide = ranges["reference_mass"][1, 0].mean(-1)
     three = seeds["reference_mass"][:, 0].mean(-1)
     fall, falls = wide[EIGHT] / wide[-1], three[:, EIGHT] / three[:, -1]
@@ -168,8 +167,8 @@ def test_the_share_falls_less_and_the_same_excess_goes_with_less_of_it(ranges, s
         ]
     )
     assert (wide[-1, :2] < 0.7 * held[:, :2]).all(), "in layers 1 and 2"
-    assert (held.min(0) < wide[-1])[4:].all()
-    assert (held.max(0) > wide[-1])[4:].all(), "in the last two it lies among them"
+    least = (1 - RECORDED_SHARE_AGAIN) * held.min(0)
+    assert (wide[-1, 2:] > least[2:]).all(), "in the others it is not below them"
 
 
 # The bias and the price
@@ -185,7 +184,7 @@ def test_the_bias_for_the_own_range_removes_the_growth_in_both(ranges):
             assert gain > 4 * error
             assert abs(change) < gain / 5
         more, error = mean_and_error(cured[1, :, -1] - cured[0, :, -1])
-        assert more > 0, "under the bias more frames in training bring nothing"
+        assert more > 0, "under the bias the network trained on more is no better"
 
 
 def test_at_eight_frames_points_are_worse_and_rotations_are_not_told_apart(ranges, seeds):
@@ -199,4 +198,4 @@ def test_at_eight_frames_points_are_worse_and_rotations_are_not_told_apart(range
     assert three["rotation"].min() < few["rotation"] < three["rotation"].max()
     floor, _ = mean_and_error(np.subtract(*ranges["points"][::-1, :, 1, -1]))
     start, error = mean_and_error(np.subtract(*ranges["points"][::-1, :, 0, EIGHT]))
-    assert abs(floor - start) < error, "the floor is the price, there from the start"
+    assert abs(floor - start) < error, "points are worse by as much from the start"

@@ -40,6 +40,15 @@ def row(measurement, name):
     return list(VARIANTS).index(name)
 
 
+def test_a_stage_is_charged_its_own_time(monkeypatch):
+    ticks = iter((1.0, 3.0, 10.0, 15.0))
+    monkeypatch.setattr(device_cost.time, "perf_counter", lambda: next(ticks))
+    clock = Clock("cpu")
+    assert clock("match", lambda: "matches") == "matches"
+    clock("merge", lambda: None)
+    assert clock.finish() == {"match": 2.0, "merge": 5.0}
+
+
 def test_every_time_stands_beside_an_error(measurement):
     arrays = measurement.arrays
     assert arrays["error"].shape == (2, len(VARIANTS))

@@ -45,7 +45,9 @@ def test_gradients_of_a_batch_do_not_know_the_one_before(config: TrainingConfig,
     assert all(map(torch.equal, gradients(trained), fresh))
 
 
+# With batches like those of the other tests, which a process of its own has to render again.
 REPLAY = """
+import dataclasses
 import torch
 from attention_collapse.training import PRESETS, Batch, BatchSource
 from attention_collapse.training.compilation import compile_for_batches
@@ -54,7 +56,6 @@ from attention_collapse.training.precision import tf32_products
 from attention_collapse.vggt import VGGT
 from tolerances import RECORDED_GRADIENTS
 
-import dataclasses
 config = dataclasses.replace(
     PRESETS["tiny"], worlds=3, batch_frames=4, frame_counts=(2,), distinct_batches=3
 )

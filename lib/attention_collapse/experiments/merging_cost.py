@@ -152,7 +152,7 @@ def _measure(
                 # The outputs of all variants at once would not fit.
                 outcomes[name] = dataclasses.replace(outcome, output=outcome.output[:, :0].clone())
             else:
-                seconds = clock.seconds
+                seconds = clock.finish()
                 rounds[name].append(seconds | {"total": sum(seconds.values())})
             del outcome
     row = _row(config, rounds, outcomes, errors)

@@ -33,8 +33,8 @@ _Result = TypeVar("_Result")
 class Clock:
     """Seconds of the stages of one run, which follow each other without a wait.
 
-    A CUDA device takes its own time, while the processor is ahead of it: a stage of milliseconds
-    is not charged for the start of its kernels.
+    A CUDA device takes its own time. As long as the processor is ahead of it, a stage is not
+    charged for the start of its kernels.
 
     Args:
         device: Where the stages run.
@@ -53,9 +53,8 @@ class Clock:
         self._marks[stage] = begin, device_cost.mark(self._device)
         return result
 
-    @property
-    def seconds(self) -> dict[str, float]:
-        """By stage, when the device has come to the end of all."""
+    def finish(self) -> dict[str, float]:
+        """Wait until the device has come to the end of all stages; seconds by stage."""
         device_cost.wait(self._device)
         return {stage: device_cost.between(*marks) for stage, marks in self._marks.items()}
 

@@ -1,6 +1,6 @@
 """Errors on overlapping frames of networks trained on different numbers of frames.
 
-Networks that differ in nothing but the frames of a scene in training, each beside the reference
+Networks trained with the same settings but for the frames of a scene, each beside the reference
 bias for its own range.
 """
 

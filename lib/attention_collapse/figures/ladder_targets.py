@@ -95,7 +95,9 @@ def ladder_targets(arrays: Mapping[str, np.ndarray], *, atoms: int) -> tuple[Tar
         Target("groups: deficit", 0.03, next(grouped)),
         Target("groups: stable rank", 0.1, next(grouped)),
         Target("few frames: deficit of others", 0.1, float(few[~reads].max(initial=0))),
-        Target("diluted: deficit of readers", 0.1, float(diluted[reads].max(initial=0))),
+        Target(
+            "few frames, diluted: deficit of readers", 0.1, float(diluted[reads].max(initial=0))
+        ),
         Target("propagation: layers by deficit", 0.9, float(deficits), least=True),
         Target("propagation: layers by rank", 0.9, float(ranks), least=True),
         Target("propagation: stable rank", 0.25, float(rank)),

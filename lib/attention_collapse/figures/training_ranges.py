@@ -37,7 +37,8 @@ def draw_training_ranges(
         arrays: Of a record of ``train_range``: networks, scenes, treatments, numbers of frames.
         trained_frames: Most frames of a scene in the training of each network.
         seeds: Of a record of ``orbit_error`` with networks trained like the first, which differ
-            in the seed. Its numbers of frames beyond those of ``arrays`` are left out.
+            in the seed. The first of them is left out, since ``arrays`` has it too, and so are
+            numbers of frames beyond those of ``arrays``.
 
     Raises:
         ValueError: ``trained_frames`` has not one number for each network, or there are more than

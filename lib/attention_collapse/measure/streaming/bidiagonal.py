@@ -48,7 +48,7 @@ class Bidiagonalisation:
 
         is what a geometric series of such steps still adds, and once more the last movement.
         Larger values converge first: no estimate is, in parts of its value, below one for a larger
-        value. In parts, since rounding moves the largest value by what can be per cents of a small
+        value. In parts, because rounding of the largest value can be several per cent of a small
         one.
 
         Five products or more; three do not show the ratio.

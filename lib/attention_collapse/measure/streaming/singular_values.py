@@ -39,7 +39,8 @@ class StreamedValues:
         errors: Estimate of what each value is still short of its limit, towards which values rise,
             from how far the last three products moved it: see ``Bidiagonalisation.missing``. It is
             no bound. In some thirty spectra, flat ones of more than a thousand values among them,
-            what was missing after five, seven or nine products came to .85 of it at most.
+            what was missing after five, seven or nine products came to .85 of it at most. What
+            rounding does is in ``floor``.
         floor: A bound of what rounding adds to or takes from a value, that of the backend's
             products times :math:`s_1`; small values of spread attention are far better. It is not
             part of the errors: each value may be off by both.
