@@ -21,7 +21,7 @@ _START = {"scheme": "pre-norm", "depth": 100, "dilution_frames": 64.0, "other_we
 PRESETS = [
     {"name": "Few frames", **_START, "frames": 8},
     {"name": "At S∗", **_START, "frames": 64},
-    {"name": "Many frames: the 1/L law", **_START, "frames": 4096},
+    {"name": "Many frames: 1/L law", **_START, "frames": 4096},
     {"name": "Merging at f = 0.1", **_START, "frames": 640, "other_weight": 0.1},
     {"name": "Post-norm", **_START, "frames": 4096, "scheme": "post-norm"},
 ]

@@ -10,7 +10,7 @@ function decayPanel() {
     name: "decay",
     letter: "b",
     title: "Spread over depth",
-    hint: "Relative to the start; equal steps are equal ratios of 1 + τL.",
+    hint: "Relative to the start; axis: log (1 + τL).",
     plot: [svg],
   });
   area.before(legend);

@@ -14,7 +14,7 @@ function exponentPanel(move, rest) {
     name: "exponent",
     letter: "c",
     title: "Collapse surface, on one curve",
-    hint: "Exponent of the spread under pre-norm. Drag the point.",
+    hint: "Exponent under pre-norm. Drag the point.",
     plot: [svg],
   });
   area.before(legend);

@@ -18,7 +18,7 @@ function heatMapNumbers() {
     largest.now.textContent = `${significant(peak)} / N`;
     largest.measured.textContent = "of the chosen query";
     rest.now.textContent = `${(100 * elsewhere).toFixed(1)} %`;
-    rest.measured.textContent = view.frames > view.shown ? "special, or frames not shown" : "special";
+    rest.measured.textContent = view.frames > view.shown ? "special or not shown" : "special";
     sentence.textContent = sentenceOn(view);
     sentence.dataset.statistics = JSON.stringify(statistics);
     sentence.dataset.layer = JSON.stringify({ entropy, singularRatio, tokens });

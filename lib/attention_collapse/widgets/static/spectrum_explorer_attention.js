@@ -2,9 +2,9 @@
 
 const FOLD = 2; // the colours saturate at 2^±2 times the uniform weight
 const SORTED = {
-  gaussian: "Weights times N, sorted along the sharpest axis.",
+  gaussian: "Weights times N, sorted by sharpest axis.",
   circle: "Weights times N, sorted around the circle.",
-  sphere: "Weights times N, sorted along the first axis.",
+  sphere: "Weights times N, sorted by first axis.",
 };
 
 function sampleAttentionPanel() {

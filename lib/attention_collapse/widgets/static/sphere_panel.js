@@ -16,7 +16,7 @@ function spherePanel() {
     name: "sphere",
     letter: "a",
     title: "Particles",
-    hint: "What attention reads, from depth 0 to L. Drag to turn.",
+    hint: "As attention reads them. Drag to turn.",
     plot: [svg],
   });
   area.before(legend);
