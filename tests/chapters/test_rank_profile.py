@@ -106,6 +106,32 @@ def test_directions_separate_for_any_scores_covariances_and_means():
     assert energy == pytest.approx(profile.stable_rank, rel=QUADRATURE)
 
 
+def test_directions_without_variance_leave_the_ranks_as_they_are():
+    """Queries on a line that misses the origin, keys in a plane: the mean moves the energy alone."""
+    line, plane = np.array([[0.8], [0.3]]), np.linalg.cholesky(np.array([[0.5, 0.2], [0.2, 0.4]]))
+    bilinear = np.array([[0.5, 0.2], [-0.3, 0.4]])
+    points, weights = normal_nodes(40)
+    grid = np.array(list(itertools.product(points, repeat=2)))
+    mass = np.prod(list(itertools.product(weights, repeat=2)), axis=1)
+    found = spectrum.gaussian_sharpness(
+        plane @ plane.T, bilinear=bilinear, query_covariance=line @ line.T
+    )
+    energies = []
+    for mean in (np.zeros(2), np.array([-0.3, 0.8])):
+        queries, keys = mean + points[:, None] @ line.T, grid @ plane.T
+        attention = attention_matrix(keys, bilinear=bilinear, queries=queries, weights=mass)
+        matrix = np.sqrt(weights)[:, None] * attention / np.sqrt(mass)
+        measured = np.linalg.svd(matrix, compute_uv=False)
+        profile = spectrum.rank_profile(found, count=6)
+        np.testing.assert_allclose(
+            measured[:6] / measured[0], profile.singular_values, atol=QUADRATURE
+        )
+        energies.append((measured**2).sum())
+        stable = energies[-1] / measured[0] ** 2
+        assert stable == pytest.approx(profile.stable_rank, rel=QUADRATURE)
+    assert energies[1] > 1.01 * energies[0]
+
+
 @pytest.mark.claims("eq-gaussian-kernel")
 def test_the_kernel_is_the_score_over_its_mean():
     points, weights = normal_nodes(80)
