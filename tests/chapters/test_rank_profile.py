@@ -7,18 +7,21 @@ import mpmath
 import numpy as np
 import pytest
 import sympy
+import torch
 from scipy.special import ive
 
 from attention_collapse.theory import spectrum
 from attention_collapse.theory.softmax import attention_matrix
 from attention_collapse.theory.symbolic import rank_profile as symbolic
 from attention_collapse.theory.symbols import concentration, decay, directions, order, sharpness
+from attention_collapse.vggt.attention import Attention
 from tolerances import (
     FITTED_SLOPE,
     FLOAT64,
     GAUSSIAN_HEAD,
     MEDIAN_SAMPLE,
     NEAR_LIMIT,
+    NORMALISED_LENGTH,
     PROFILE_OVER_DEPTH,
     QUADRATURE,
     QUADRATURE_TAIL,
@@ -104,6 +107,32 @@ def test_directions_separate_for_any_scores_covariances_and_means():
     np.testing.assert_allclose(measured[:8] / measured[0], profile.singular_values, atol=QUADRATURE)
     energy = (measured**2).sum() / measured[0] ** 2
     assert energy == pytest.approx(profile.stable_rank, rel=QUADRATURE)
+
+
+def test_directions_without_variance_leave_the_ranks_as_they_are():
+    """Queries on a line that misses the origin, keys in a plane: only the energy moves."""
+    line, plane = np.array([[0.8], [0.3]]), np.linalg.cholesky(np.array([[0.5, 0.2], [0.2, 0.4]]))
+    bilinear = np.array([[0.5, 0.2], [-0.3, 0.4]])
+    points, weights = normal_nodes(40)
+    grid = np.array(list(itertools.product(points, repeat=2)))
+    mass = np.prod(list(itertools.product(weights, repeat=2)), axis=1)
+    found = spectrum.gaussian_sharpness(
+        plane @ plane.T, bilinear=bilinear, query_covariance=line @ line.T
+    )
+    energies = []
+    for mean in (np.zeros(2), np.array([-0.3, 0.8])):
+        queries, keys = mean + points[:, None] @ line.T, grid @ plane.T
+        attention = attention_matrix(keys, bilinear=bilinear, queries=queries, weights=mass)
+        matrix = np.sqrt(weights)[:, None] * attention / np.sqrt(mass)
+        measured = np.linalg.svd(matrix, compute_uv=False)
+        profile = spectrum.rank_profile(found, count=6)
+        np.testing.assert_allclose(
+            measured[:6] / measured[0], profile.singular_values, atol=QUADRATURE
+        )
+        energies.append((measured**2).sum())
+        stable = energies[-1] / measured[0] ** 2
+        assert stable == pytest.approx(profile.stable_rank, rel=QUADRATURE)
+    assert energies[1] > 1.01 * energies[0]
 
 
 @pytest.mark.claims("eq-gaussian-kernel")
@@ -377,6 +406,18 @@ def test_a_sample_on_the_sphere_has_plateaus():
     closed = spectrum.spherical_singular_values(2.0, 3, 9)
     np.testing.assert_allclose(measured[:9], closed, atol=sampling(1500))
     assert (np.diff(spectrum.harmonic_values(50.0, 3, 200)) < 0).all()
+
+
+def test_before_training_normalised_queries_lie_on_a_sphere_in_one_dimension_less():
+    generator = torch.Generator().manual_seed(0)
+    x = 3 * torch.randn(300, 32, generator=generator, dtype=torch.float64)
+    heads = Attention(32, 2, generator=generator).double().heads_of(x[None])
+    for directions_ in (heads.query[0, 0].detach(), heads.key[0, 0].detach()):
+        assert torch.linalg.matrix_rank(directions_, rtol=FLOAT64) == 16 - 1
+        lengths = directions_.norm(dim=-1)
+        torch.testing.assert_close(
+            lengths, torch.full_like(lengths, 16**0.5), rtol=NORMALISED_LENGTH, atol=0
+        )
 
 
 @pytest.mark.claims("eq-recurrence")

@@ -11,6 +11,7 @@ from attention_collapse.measure import attention_maps, spectrum
 from attention_collapse.theory import frames as frame_dilution
 from attention_collapse.theory import spectrum as closed_form
 from attention_collapse.theory.collapse_surface import CollapseSurface
+from attention_collapse.theory.softmax import attention_matrix
 from tolerances import (
     FITTED_SLOPE,
     FLOAT64,
@@ -21,6 +22,7 @@ from tolerances import (
     SINK_ENTROPY,
     SMALL_LAYER_SCALE,
     beside_match,
+    quoted,
 )
 
 
@@ -83,6 +85,20 @@ def test_attention_output_tends_to_its_limit_like_one_over_root_n():
         weights = np.exp(2 * y)
         output = (weights * y).sum(axis=1) / weights.sum(axis=1)
         errors.append(np.sqrt(np.mean((output - (1 / np.tanh(2) - 0.5)) ** 2)))
+    slope = np.polyfit(np.log(counts), np.log(errors), 1)[0]
+    assert slope == pytest.approx(-0.5, abs=FITTED_SLOPE)
+
+
+def test_attention_output_has_its_limit_for_gaussian_tokens_too():
+    """No bounded support: tokens N(0, 1), score x y with x = 1, and the limit is 1."""
+    rng = np.random.default_rng(1)
+    counts = np.array([2**k for k in range(6, 15)])
+    errors = []
+    for count in counts:
+        y = rng.standard_normal((400, count))
+        weights = np.exp(y)
+        output = (weights * y).sum(axis=1) / weights.sum(axis=1)
+        errors.append(np.sqrt(np.mean((output - 1) ** 2)))
     slope = np.polyfit(np.log(counts), np.log(errors), 1)[0]
     assert slope == pytest.approx(-0.5, abs=FITTED_SLOPE)
 
@@ -181,6 +197,26 @@ def test_the_law_of_softmax_attention_becomes_exact_for_small_steps_and_clouds()
         errors.append(abs(flow.spread() / surface.spread(config.depth, 64) - 1))
     slope = np.polyfit(np.log([0.4, 0.2, 0.1]), np.log(errors), 1)[0]
     assert slope == pytest.approx(1, abs=FITTED_SLOPE)
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_the_law_needs_scores_that_add_up_along_the_axes_of_the_cloud(turned):
+    """Content alone, p = 1: with keys turned by a right angle a sharp cloud falls like 1/t."""
+    step, deviation, sharp = 0.05, 1e-3, 0.5
+    z = np.random.default_rng(0).standard_normal((600, 2))
+    z = np.linalg.qr(z - z.mean(axis=0)).Q * 600**0.5
+    form = sharp * (np.array([[0, 1], [-1, 0]]) if turned else np.eye(2)) / deviation**2
+    tokens = np.column_stack([np.ones(600), deviation * z])
+    for _ in range(60):
+        directions = tokens / np.linalg.norm(tokens, axis=1, keepdims=True)
+        content = directions[:, 1:]
+        tokens = tokens + step * attention_matrix(content, bilinear=form) @ directions
+    directions = tokens / np.linalg.norm(tokens, axis=1, keepdims=True)
+    relative = directions[:, 1:].std(axis=0).mean() / deviation
+    law = CollapseSurface((sharp, sharp), 1e-9, step).spread(60, 1)
+    assert (relative == pytest.approx(law, rel=LANDMARK_FLOW)) != turned
+    if turned:
+        assert relative == pytest.approx(1 / 4, rel=LANDMARK_FLOW)
 
 
 @pytest.mark.parametrize("frames", [1, 64, 4096])
@@ -288,6 +324,8 @@ def test_the_cloud_becomes_rounder_but_lies_along_its_mean(recorded):
     ratio = plain["participation_ratio"][row]
     assert ratio[-1] > 1.3 * ratio[0]
     assert 1 / (1 + plain["spread"][row, -1] ** 2) > 0.9
+    few = plain["participation_ratio"][plain["frames"] <= 2]
+    assert (np.abs(np.log(few[:, -1] / few[:, 0])) < np.log(1.15)).all()
 
 
 # Exercises
@@ -335,3 +373,5 @@ def test_exercise_positions():
         arrays = random_weights.run(config, device="cpu").arrays
         last[name] = arrays["singular_ratio"][0, -1].mean()
     assert last["positions off"] < 0.1 < last["default"] < 0.3 < last["small"]
+    assert last["default"] == pytest.approx(0.2, abs=quoted(1))
+    assert last["small"] == pytest.approx(0.5, abs=quoted(1))

@@ -51,6 +51,16 @@ def test_memory_grows_by_less_than_a_fifth_of_the_released_design(runs):
     assert slope(costs["library"]) < 0.065 < 0.195 < slope(costs["release"])
     assert slope(by_design(runs, stage=0)["library"]) < 0.195 / 4
     assert costs["library"]["frames"].tolist() == [2, 8, 32, 100, 200, 500, 1000]
+    release = by_design(runs, stage=0)["release"]
+    assert slope(release) > 0.195, "the published figure, of the aggregator, is the safer one"
+
+
+def test_the_release_would_not_fit_at_1000_frames(runs):
+    release = by_design(runs)["release"]
+    assert release["frames"][-1] == 500
+    device = records.find("forward_cost", "at_500_frames").device["memory"]
+    assert release["peak_bytes"][-1] < 0.9 * device
+    assert release["peak_bytes"][-1] + 500e9 * slope(release) > device
 
 
 def test_the_designs_are_level_for_many_frames_and_compiled_blocks_are_faster(runs):

@@ -1,10 +1,10 @@
 """The aggregator as VGGT was first released, for the comparison of its cost.
 
 Same weights, same blocks, same numbers; three habits differ. Every layer is kept, as a float32
-tensor with both streams side by side. Every block makes its rotary table anew, once for the
-queries and once for the keys, and reads the largest position back from the device each time. All
-frames pass through a layer at once. What else that release does is not repeated here, so that the
-difference is a lower bound.
+tensor with both streams side by side. Every block gathers the rotations of all tokens anew, once
+for the queries and once for the keys, and reads the largest position back from the device each
+time; the release stores the cosines and sines of the places, which are computed again here. All
+frames pass through a layer at once. What else that release does is not repeated here.
 """
 
 from collections.abc import Sequence

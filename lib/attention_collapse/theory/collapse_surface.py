@@ -1,10 +1,12 @@
 """Depth and frames in one law: the landmark flow of attention towards a Dirac.
 
 Every token is a copy of a landmark. A query keeps the share :math:`S_*/(S + S_*)` of its attention
-on the copies of its own landmark and spends the share :math:`p = S/(S + S_*)` on all others, by
-content. Under pre-norm attention :math:`x \\leftarrow x + \\tau A \\, \\mathrm{LN}(x)` the norm of
-the tokens grows like the depth time :math:`t = 1 + \\tau L`, and the Gaussian closure gives, per
-direction, for the deviation :math:`\\delta_k` from the mean relative to its start,
+on the copies of its own landmark and spends the share :math:`p = S/(S + S_*)` on all of them, by
+content. The cloud is Gaussian, and scores add up along its axes: their form is diagonal there, with
+entries of at least zero. Under pre-norm attention
+:math:`x \\leftarrow x + \\tau A \\, \\mathrm{LN}(x)` the norm of the tokens grows like the depth
+time :math:`t = 1 + \\tau L`, and the Gaussian closure gives, per direction, for the deviation
+:math:`\\delta_k` from the mean relative to its start,
 
 .. math:: \\frac{d \\delta_k}{d \\ln t} = -p \\, (1 - a_{k0} \\delta_k^2) \\, \\delta_k.
 
