@@ -215,6 +215,11 @@ PRE_NORM_STEP = 0.02
 # Two tokens after 1500 layers of .5: the norm at the start is 1 / 750 of the depth time. Sharpness
 # .35 at depth time 1000: its inverse at the start is 1 / 700 of the inverse there.
 START_OF_THE_RUN = 2e-3
+# The constant in front of a rate, from layer 30 to 300 of an exponential and from 4000 to 40,000 of
+# a power: the sharpness there moves it by at most 4e-7.
+SETTLED_CONSTANT = 1e-6
+# The norm of directions of a cap of angular spread 1e-3: their curvature enters with the square.
+NARROW_CAP = 2e-6
 # The norm of tokens that turn as they grow, over 1200 layers: its square is τ² L plus a logarithm.
 TURNING_NORM = 0.01
 # Rate of a cap of angular spread 1e-3: its curvature enters with the square.

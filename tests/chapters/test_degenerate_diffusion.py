@@ -547,6 +547,11 @@ def test_exercise_tenfold():
     hundredth = contracting_variance(0.5, **law, depth_time=0.25 * 396)
     assert tenth == pytest.approx(0.05, rel=FLOAT64)
     assert hundredth == pytest.approx(0.005, rel=FLOAT64)
+    variances = [0.5]
+    while variances[-1] > 0.005:
+        variances.append(variances[-1] * (1 - 0.25 * variances[-1]) ** 2)
+    assert len(variances) - 1 == 393
+    assert sum(variance > 0.05 for variance in variances) == 35
 
 
 @pytest.mark.claims("exercise-step", "eq-step")

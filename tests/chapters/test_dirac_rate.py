@@ -25,6 +25,7 @@ from tolerances import (
     FITTED_SLOPE,
     FLOAT64,
     FLOAT64_LAYERS,
+    NARROW_CAP,
     ODE,
     ODE_SOLVER,
     POST_NORM_RATE,
@@ -33,6 +34,7 @@ from tolerances import (
     PURE_EXPONENT,
     RANK_ONE_SLOPE,
     RESPONSE_LAW,
+    SETTLED_CONSTANT,
     START_OF_THE_RUN,
     TURNING_NORM,
     quoted,
@@ -177,6 +179,50 @@ def test_post_norm_is_exponential_at_the_rate_of_its_step():
     assert rate == pytest.approx(-np.log(1.25), abs=POST_NORM_RATE)
 
 
+def layers_of_the_closure(bilinear, *, step, growing, layers):
+    """Covariances of a narrow cloud in finite steps, from the identity."""
+    covariance, radius, path = np.eye(len(bilinear)), 1.0, []
+    for _ in range(layers):
+        factor = (radius * np.eye(len(bilinear)) + step * covariance @ bilinear.T) / (radius + step)
+        covariance = factor @ covariance @ factor.T
+        radius += step if growing else 0.0
+        path.append(covariance)
+    return np.array(path)
+
+
+@pytest.mark.claims("tab-regimes", "prop-averaging")
+@pytest.mark.parametrize("step", [0.3, 2.0])
+def test_normalised_layers_of_any_step_and_form_have_the_order_of_the_table(step):
+    """B has no symmetry and the spectral norm 0.9; the constants settle over the last decade."""
+    bilinear = np.random.default_rng(5).standard_normal((3, 3))
+    bilinear *= 0.9 / np.linalg.norm(bilinear, 2)
+    for growing, depths in ((True, np.array([4000, 40_000])), (False, np.array([30, 300]))):
+        path = layers_of_the_closure(bilinear, step=step, growing=growing, layers=depths[-1])
+        spread = np.sqrt(np.trace(path[depths - 1], axis1=1, axis2=2))
+        decay = -np.log1p(step * depths) if growing else -depths * np.log1p(step)
+        constants = np.exp(np.log(spread) - decay)
+        assert constants[1] == pytest.approx(constants[0], rel=SETTLED_CONSTANT)
+
+
+@pytest.mark.claims("tab-regimes", "thm-three-clocks")
+def test_a_long_step_overshoots_where_a_short_one_meets():
+    """A sharpness of -4 is below one: small steps meet, a layer of step 1 multiplies by -1.5."""
+    form = np.array([[-4.0]])
+    long, short = (
+        layers_of_the_closure(form, step=step, growing=False, layers=round(3 / step))
+        for step in (1.0, 0.01)
+    )
+    assert long[0, 0, 0] == pytest.approx(1.5**2, rel=FLOAT64)
+    assert long[-1, 0, 0] > 100
+    assert short[-1, 0, 0] < np.exp(-6)
+
+
+def test_the_two_clocks_of_240_layers():
+    clock = 240 * 0.1
+    assert clock == pytest.approx(24, rel=FLOAT64)
+    assert np.log1p(clock) == pytest.approx(3.2, abs=quoted(1))
+
+
 @pytest.mark.claims("eq-logistic", "eq-logistic-solution", "eq-clock-covariance")
 def test_the_logistic_solution_solves_the_logistic_equation():
     clock = np.array([0.0, 0.4, 3.0])
@@ -272,6 +318,14 @@ def test_a_stack_of_given_time_keeps_its_spread(scheme, bound):
                 scheme, step=3.0 / depth, sharpness=0.2, match_share=share, layers=depth
             )
             assert law[-1] >= bound(3.0, depth)
+
+
+@pytest.mark.claims("prop-step")
+def test_the_bound_of_pre_norm_is_for_norms_that_start_at_one():
+    settings = {"scheme": "pre-norm", "step": 3.0 / 30, "temperature": 0.0, "layers": 30}
+    for radius in (1.0, 0.1):
+        spread = particle_spread(radius * narrow_cloud(12), **settings)
+        assert spread[-1] == pytest.approx(radius / (radius + 3), rel=NARROW_CAP)
 
 
 # Few layers, and VGGT

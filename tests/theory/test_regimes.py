@@ -94,6 +94,11 @@ def test_a_stack_scaled_by_depth_does_not_collapse(value, normalisation, residua
     assert found.variance == Rate(Decay.NONE, 0.0)
 
 
+def test_small_steps_need_only_the_symmetric_part_below_one():
+    found = classify(bilinear=9 * SKEW, normalisation="pre", scaled_by_depth=True)
+    assert found.limit == "a smaller cloud"
+
+
 @pytest.mark.parametrize("step", [1.9, 2.1])
 def test_a_contractive_layer_overshoots_where_particles_do(step):
     """Variance 1/2 along the first axis: the deviation changes by 1 - step / 2."""
@@ -131,6 +136,8 @@ def test_a_short_stack_of_expansion_stays_finite():
         ({"value": SKEW}, "symmetric and commuting"),
         ({"value": np.diag([1.0, 2.0, 3.0]), "bilinear": SKEW}, "symmetric and commuting"),
         ({"bilinear": 3 * IDENTITY, "normalisation": "pre"}, "sharpness must be below 1"),
+        ({"bilinear": -8 * IDENTITY, "normalisation": "post"}, "or layers overshoot"),
+        ({"bilinear": 9 * SKEW, "normalisation": "pre"}, "or layers overshoot"),
         ({"bilinear": 0 * IDENTITY, "residual": "none"}, "bilinear must not be zero"),
         ({"residual": "average", "step": 1.5}, "step must be at most 1"),
         ({"step": 0.0}, "step must be finite and positive"),

@@ -81,8 +81,8 @@ def spread_constant(
     r"""Limit of :math:`L` times the spread of the directions under attention with equal rows.
 
     .. math:: \lim_{L \to \infty} L\, \delta_L
-        = \frac1\tau \sqrt{\frac1N \sum_i \lVert P (x_i - \bar x) \rVert^2},
-        \qquad P = I - \theta_\infty \theta_\infty^\top.
+        = \frac1\tau \sqrt{\frac1N \sum_i \lVert \Pi (x_i - \bar x) \rVert^2},
+        \qquad \Pi = I - \theta_\infty \theta_\infty^\top.
 
     Args:
         tokens: :math:`x_i` at the start, with mean :math:`\bar x`.

@@ -106,6 +106,8 @@ def regime(
 ) -> Regime:
     r"""Regime of a stack of layers, from its matrices and its architecture.
 
+    For a sum without normalisation the rate is that of small steps.
+
     Args:
         value: :math:`V = W_O W_V`.
         bilinear: :math:`B = W_Q^\top W_K / \sqrt{d_h}`; under pre-norm and post-norm the form
@@ -135,7 +137,8 @@ def regime(
     if scheme is Scheme.EXPANSIVE:
         return _without_norm(value, bilinear, covariance, step, scaled_by_depth)
     factor = _identity_factor(value, scheme)
-    sharpness = _contracting_sharpness(bilinear, covariance, scheme)
+    in_the_limit = scheme.normalises and scaled_by_depth
+    sharpness = _contracting_sharpness(bilinear, covariance, scheme, small_steps=in_the_limit)
     if scaled_by_depth and scheme is not Scheme.PURE:
         return Regime(scheme, "a smaller cloud", Rate(Decay.NONE, 0.0), "prop-step")
     if scheme is Scheme.PRE_NORM:
@@ -250,18 +253,18 @@ def _identity_factor(value, scheme):
     return factor
 
 
-def _contracting_sharpness(bilinear, covariance, scheme):
-    """Largest sharpness: of the symmetric part where the flow is solved, else a spectral norm."""
+def _contracting_sharpness(bilinear, covariance, scheme, *, small_steps):
+    """Spectral norm of the sharpness; in small steps the top eigenvalue of its symmetric part."""
     root = symmetric_square_root(covariance)
     form = root @ bilinear @ root
-    if scheme.normalises:
+    if small_steps:
         sharpness = float(np.linalg.eigvalsh(form + form.T)[-1] / 2.0)
     else:
         sharpness = float(np.linalg.norm(form, 2))
     if not sharpness < 1.0:
         raise ValueError(
             f"sharpness must be below 1 for the scheme {scheme}; got {sharpness:.6g}: clusters may "
-            "form before the tokens meet, and no theorem here covers them."
+            "form before the tokens meet, or layers overshoot, and no theorem here covers that."
         )
     return sharpness
 
