@@ -424,9 +424,8 @@ SETTLED = 1e-2
 
 # 1,041,000 tokens squared are called 10^12 entries: they are 1.084 of it.
 ABOUT_A_MILLION = 0.1
-# Shares of a floor at 100 and at 1000 frames, each of a few runs on one device: from record to
-# record one of them moves by up to .02.
-SAME_SHARE = 0.03
+# Shares of a floor at 100 and at 1000 frames, each of a few runs on one device.
+SAME_SHARE = 0.02
 
 # --- experiments of many frames ---
 

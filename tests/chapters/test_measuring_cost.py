@@ -53,7 +53,9 @@ def test_from_100_frames_on_the_passes_run_along_the_floor_with_a_factor_of_two_
     shares, joint = (by_stage(runs, f"share_of_{kind}ceiling") for kind in ("", "joint_"))
     for stage in ("rows", "columns", "apply", "apply_transposed"):
         assert (shares[stage][1:] > 0.65).all()
-        assert shares[stage][1] == pytest.approx(shares[stage][2], abs=SAME_SHARE)
+        gained = shares[stage][2] - shares[stage][1]
+        expected = (0.022, quoted(3)) if stage == "rows" else (0, SAME_SHARE)
+        assert gained == pytest.approx(expected[0], abs=expected[1])
         assert shares[stage][0] < 0.03
     for stage in ("rows", "columns"):
         assert 1 / joint[stage][2] == pytest.approx(2, abs=quoted(0))
@@ -113,7 +115,7 @@ def test_two_aims_are_reached_and_the_others_missed(found, runs):
     shares, seconds = (by_stage(runs, name) for name in ("share_of_ceiling", "seconds"))
     reached = {stage: (shares[stage][1:] >= aim).tolist() for stage, aim in AIMS.items()}
     assert reached.pop("rows") == [False, True]
-    assert shares["rows"][2] - AIMS["rows"] < 0.01  # the record before had .686
+    assert shares["rows"][2] - AIMS["rows"] < 0.01, "by less than a hundredth"
     assert not any(map(any, reached.values()))
     searched = dict(zip(AIMS, (0.70, 0.75, 0.73, 0.68), strict=True))
     assert max(best - shares[stage][1] for stage, best in searched.items()) < 0.03

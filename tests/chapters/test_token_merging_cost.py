@@ -174,7 +174,7 @@ def test_larger_cells_cost_little_where_a_point_is_seen_often(arrays, at, last):
 def test_sizes_take_away_error_and_no_time(arrays, at, last):
     sized, unsized = last["3x3, 128"], last["3x3, 128, unsized"]
     assert unsized["error"] > 1.6 * sized["error"]
-    assert sized["total"] < (1 + LEVEL) * unsized["total"]
+    assert sized["total"] / unsized["total"] == pytest.approx(0.98, abs=quoted(2))
     assert sized["attention"] == pytest.approx(unsized["attention"], rel=LEVEL)
     stages = arrays["stage"].tolist()
     attention = arrays["seconds"][..., stages.index("attention")]
@@ -215,5 +215,22 @@ def test_the_start_of_kernels_counts_where_the_search_is_short(arrays, at):
     whole, short = (merged[:, at[name]] for name in ("3x3", "3x3, 128"))
     for count in ("queries", "keys"):
         np.testing.assert_array_equal(*(arrays[count][:, at[n]] for n in ("3x3", "3x3, 128")))
-    assert short[0] > 1.5 * whole[0]
+    assert short[0] > 2 * whole[0]
     assert short[-1] == pytest.approx(whole[-1], rel=LEVEL)
+
+
+def test_short_stages_are_farther_from_the_rate_of_a_copy(arrays, at):
+    near, row = shares_of_ceilings(arrays, width=WIDTH), at["3x3, 128"]
+    for stage in ("merge", "unmerge"):
+        assert (np.diff(near[stage][:, row]) > 0).all()
+    assert near["merge"][0, row] < 0.6 * near["merge"][-1, row]
+
+
+def test_the_search_of_whole_features_is_nearest_at_200_and_500_frames(arrays, at):
+    """The aim was .85: missed by the released tokens at 1000 frames, and by all at 100."""
+    match = shares_of_ceilings(arrays, width=WIDTH)["match"]
+    middle = match[1:3][:, [at["3x3"], at["released set"]]]
+    assert middle.min() == pytest.approx(0.89, abs=quoted(2))
+    assert middle.max() == pytest.approx(0.96, abs=quoted(2))
+    assert match[-1, at["released set"]] < 0.85 < match[-1, at["3x3"]]
+    assert (match[0, [at["3x3"], at["released set"]]] < 0.85).all()

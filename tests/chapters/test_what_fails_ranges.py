@@ -183,7 +183,7 @@ def test_the_bias_for_the_own_range_removes_the_growth_in_both(ranges):
             gain, error = mean_and_error(plain[:, -1] - each[:, -1])
             assert gain > 4 * error
             assert abs(change) < gain / 5
-        more, error = mean_and_error(cured[1, :, -1] - cured[0, :, -1])
+        more, _ = mean_and_error(cured[1, :, -1] - cured[0, :, -1])
         assert more > 0, "under the bias the network trained on more is no better"
 
 
