@@ -1,5 +1,6 @@
 """Treatments by name, and what each one does to a network."""
 
+import dataclasses
 import math
 
 import pytest
@@ -8,7 +9,7 @@ import torch
 from attention_collapse.experiments.trained_network import load_network, trained_layout
 from attention_collapse.experiments.treatments import find_treatment, reconstruct
 from attention_collapse.merging.reducer import MergeReducer
-from attention_collapse.vggt import AdjustedScores
+from attention_collapse.vggt import TINY, VGGT, AdjustedScores
 from tolerances import FLOAT64_LAYERS, FLOAT64_NETWORK
 
 LAYOUT = trained_layout("tiny", 5)
@@ -45,7 +46,26 @@ def test_scores_are_changed_as_named():
     per_frame = LAYOUT.per_frame
     ratio = math.log(5 * per_frame) / math.log(2 * per_frame)
     assert reducer("length") == AdjustedScores(scale=ratio)
-    assert reducer("length", trained_frames=10) == AdjustedScores()
+    assert reducer("held") == AdjustedScores(scale=1 / ratio)
+    for name in ("length", "held"):
+        assert reducer(name, trained_frames=10) == AdjustedScores()
+
+
+def test_held_scores_of_a_scalable_network_are_those_of_the_most_frames_in_training(images):
+    """A network whose factor is smaller by the ratio of the logarithms, and nothing held."""
+    sizes = dataclasses.replace(TINY.aggregator, scalable_softmax=0.2)
+    network = VGGT(
+        dataclasses.replace(TINY, aggregator=sizes), generator=torch.Generator().manual_seed(0)
+    )
+    network = network.double()
+    held = said(network, images, "held")
+    ratio = math.log(2 * LAYOUT.per_frame) / math.log(5 * LAYOUT.per_frame)
+    with torch.no_grad():
+        for block in network.aggregator.global_blocks:
+            block.attn.softmax.factor *= ratio
+    smaller = said(network, images, "none")
+    for name, value in vars(smaller).items():
+        close(getattr(held, name), value)
 
 
 def test_the_matching_bias_is_that_of_the_keys_which_merging_leaves(network, images):
@@ -134,7 +154,10 @@ def test_an_unknown_part_is_refused(name):
         find_treatment(name)
 
 
-@pytest.mark.parametrize("name", ["sized", "open", "merge:0.3+scale:2", "merge:0.3+chunks:4"])
+@pytest.mark.parametrize(
+    "name",
+    ["sized", "open", "merge:0.3+scale:2", "merge:0.3+held", "length+held", "merge:0.3+chunks:4"],
+)
 def test_parts_that_do_not_go_together_are_refused(name):
     with pytest.raises(ValueError, match="exclude each other, or lack a merge"):
         find_treatment(name)

@@ -3,7 +3,8 @@
 A name is a sum of parts, as in ``bias+merge:0.6+sized``; ``none`` treats nothing.
 
 - ``bias``: the reference bias of the number of frames.
-- ``scale:1.3``: scores times a factor; ``length``: times the ratio of the logarithms of the tokens.
+- ``scale:1.3``: scores times a factor; ``length``: times the ratio of the logarithms of the tokens;
+  ``held``: over this ratio, so that scores which grow with the tokens stay as large as in training.
 - ``merge:0.6``: that share of all tokens merged before attention, the reference frame kept apart;
   ``sized``: merged keys weigh their sizes; ``open``: the reference frame may merge like others.
 - ``match:0.6``: the bias :math:`\\ln(1/f)` in the place of such a merge, :math:`f` being the share
@@ -46,6 +47,7 @@ class Treatment:
     bias: bool = False
     scale: float = 1.0
     length: bool = False
+    held: bool = False
     merge: float = 0.0
     sized: bool = False
     open: bool = False
@@ -63,10 +65,11 @@ class Treatment:
         return (reference if self.bias else 0.0) + self._matched(layout)
 
     def score_scale(self, layout: TokenLayout, trained_frames: int) -> float:
-        """The factor of all scores; ``length`` leaves scenes as long as in training alone."""
-        if not self.length or layout.frames <= trained_frames:
+        """The factor of all scores; scenes as long as in training are neither grown nor held."""
+        if not (self.length or self.held) or layout.frames <= trained_frames:
             return self.scale
-        return self.scale * length_scale(layout.count, trained_frames * layout.per_frame)
+        grown = length_scale(layout.count, trained_frames * layout.per_frame)
+        return self.scale * grown if self.length else self.scale / grown
 
     def reducer(self, layout: TokenLayout, *, reference: float, trained_frames: int) -> Reducer:
         """What the network is given.
@@ -117,9 +120,10 @@ def find_treatment(name: str) -> Treatment:
                 "write for example bias+scale:1.3"
             ) from error
     found = Treatment(**options)
-    rescaled = found.scale != 1.0 or found.length
+    rescaled = found.scale != 1.0 or found.length or found.held
     alone = sum(map(bool, (found.merge, found.chunks, found.chained)))
-    if alone > 1 or (found.merge and rescaled) or ((found.sized or found.open) and not found.merge):
+    excluded = (found.merge and rescaled) or (found.length and found.held)
+    if alone > 1 or excluded or ((found.sized or found.open) and not found.merge):
         raise ValueError(
             f"the parts of {name!r} exclude each other, or lack a merge: leave one out"
         )
@@ -154,6 +158,7 @@ _PARTS = {
     "bias": lambda: True,
     "scale": _factor,
     "length": lambda: True,
+    "held": lambda: True,
     "merge": _share,
     "sized": lambda: True,
     "open": lambda: True,

@@ -34,6 +34,7 @@ _NAMES = {
     "none": "as trained",
     "bias": "reference bias",
     "length": "scores with ln N",
+    "held": "scores held at those of training",
     "scale": "scores times",
     "chunks": "frames at a time:",
     "chained": "chained, frames and overlap:",
