@@ -573,6 +573,9 @@ MUON_GUARD = 2e-5
 # Factor between errors on eight scenes and on the eight batches of the record: scenes differ by as
 # much among themselves.
 FEW_TEST_SCENES = 2
+# Errors of the mean predictor on the same rendered worlds, by two versions of the renderer in
+# float32: 9e-8 apart.
+SAME_WORLDS = 1e-6
 
 # --- does the trained network collapse ---
 

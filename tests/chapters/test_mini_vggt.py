@@ -25,6 +25,7 @@ from tolerances import (
     FLOAT64,
     GRID_OF_CONFIDENCES,
     MUON_GUARD,
+    SAME_WORLDS,
     quoted,
 )
 
@@ -199,7 +200,7 @@ def test_the_packaged_weights_have_the_recorded_errors(record):
         assert value < blind / 3, name
 
 
-@pytest.mark.parametrize("what", ["mini_seed0", "mini_seed1", "mini_seed2"])
+@pytest.mark.parametrize("what", ["mini_seed0", "mini_seed1", "mini_seed2", "mini_again_seed0"])
 def test_the_curves_are_as_described(what):
     run = records.find("training", what).arrays
     steps = run["curve_step"]
@@ -228,17 +229,37 @@ def test_all_runs_end_alike(record):
 
 
 def test_the_times_are_as_described(record):
-    """Ten minutes of the run with more frames, which is the same in all that takes time."""
-    names = ("mini_seed1", "mini_seed2", "mini_wide_seed0")
+    """Ten minutes of the run made again, and of two that take as many frames and steps."""
+    names = (
+        "mini_seed1",
+        "mini_seed2",
+        "mini_again_seed0",
+        "mini_wide_seed0",
+        "mini_scalable_seed0",
+    )
     runs = record, *(records.find("training", name) for name in names)
     assert {each.device["name"] for each in runs} == {"NVIDIA H200"}
-    *earlier, wide = (each.arrays["seconds"] for each in runs)
+    *earlier, again, wide, scalable = (each.arrays["seconds"] for each in runs)
+    assert scalable < 570
     assert 595 < wide < 600 < earlier[2] < min(earlier[:2])
-    assert runs[-1].config == record.config | {"preset": "mini_wide"}
+    assert 595 < again < 600, "ten minutes, without a second to spare"
+    assert [each.numerics["tf32"] for each in runs] == [False] * 3 + [True] * 3
+    assert runs[3].config == record.config
+    for run, preset in zip(runs[4:], ("mini_wide", "mini_scalable"), strict=True):
+        assert run.config == record.config | {"preset": preset}
     more = training.PRESETS["mini_wide"]
     assert replace(more, frame_counts=MINI.frame_counts) == MINI
     assert max(more.frame_counts) == 24
     assert np.mean(more.frame_counts) > np.mean(MINI.frame_counts)
+
+
+def test_the_same_seed_again_is_another_network_that_is_as_good(record):
+    again = records.find("training", "mini_again_seed0")
+    assert again.numerics["weights"] != record.numerics["weights"]
+    for name in ("points", "depth", "translation", "rotation"):
+        (one, blind), (another, same) = (each.arrays[f"test_{name}"] for each in (record, again))
+        assert abs(another / one - 1) < 0.03, name
+        assert same == pytest.approx(blind, rel=SAME_WORLDS), "of the same worlds"
 
 
 @pytest.fixture(scope="module")

@@ -32,6 +32,17 @@ def seeds():
     }
 
 
+@pytest.fixture(scope="module")
+def fourth():
+    """Seed 0 trained again, with the code and the TF32 of the network of 2 to 24 frames."""
+    record = records.find("orbit_error", "again_to_2048_frames")
+    training = records.find("training", "mini_again_seed0")
+    assert record.numerics["weights"][0]["sha256"] == training.numerics["weights"]["sha256"]
+    assert training.numerics["tf32"]
+    assert training.config == records.find("training", "mini_seed0").config
+    return record.arrays
+
+
 def excess(errors):
     """As trained less under the bias, ``[weights scene frame_count]``."""
     return errors[:, :, 0] - errors[:, :, 1]
@@ -106,6 +117,16 @@ def test_at_512_frames_training_on_more_is_below_three_seeds_in_every_scene(rang
         assert wide.mean() < by_seed.min() - 1.5 * by_seed.std(ddof=1), name
 
 
+def test_the_fourth_network_shares_tf32_and_lies_above_too(ranges, seeds, fourth):
+    np.testing.assert_array_equal(fourth["scene_seeds"], seeds["scene_seeds"])
+    assert list(fourth["frames"][: len(FRAMES)]) == FRAMES
+    for name in COMPARED:
+        own = fourth[name][0, :, 0]
+        assert (ranges[name][1, :, 0, -1] < own[:, len(FRAMES) - 1]).all(), name
+        change, error = mean_and_error(own[:, EIGHT] - ranges[name][0, :, 0, EIGHT])
+        assert abs(change) < error, "at eight frames it is as good as the first"
+
+
 def test_the_excess_begins_later_and_grows_super_linearly_later(ranges):
     for name in COMPARED:
         both = excess(ranges[name])
@@ -140,6 +161,14 @@ def test_the_fault_moves_by_three_to_five_times(ranges, seeds):
     assert level.min() < 1.07, "some rows are nearly level"
     assert level.max() > 1.5, "others are not"
     assert 1.5 < (found.max(1) / found.min(1)).max() < 1.6, "how much is the seed"
+
+
+def test_against_the_fourth_the_fault_moves_by_as_much(ranges, seeds, fourth):
+    """Within what the three differ by."""
+    own = {name: fourth[name][:, :, :, : len(FRAMES)] for name in COMPARED}
+    three = np.stack([ratios(ranges, seeds, name) for name in COMPARED])
+    found = np.stack([ratios(ranges, own, name) for name in COMPARED])
+    assert three.min() < found.min() < found.max() < three.max()
 
 
 def test_with_resampled_scenes_the_excess_stays_a_curve_to_look_up(ranges, seeds):

@@ -209,6 +209,23 @@ def test_the_error_as_a_whole_grows_no_faster_than_the_frames(orbit):
     assert orbit["points_slope"][0, :, 2].max() > 1
 
 
+def test_a_fourth_network_grows_super_linearly_later_and_as_a_whole(orbit):
+    again = records.find("orbit_error", "again_to_2048_frames").arrays
+    ends = list(again["frames"])
+    middle = slice(ends.index(256), ends.index(1024))
+    whole, grown = again["rotation_slope"][0], again["rotation_excess_slope"]
+    for slopes in (whole, grown):
+        assert (slopes[middle, 1] > 1).all(), "with all of their intervals"
+    assert again["points_slope"][0, :, 0].max() < 1.1
+    assert (orbit["rotation_slope"][0, :, 0] < 1).all(), "in none of the windows of the three"
+    assert grown[-1, 2] < 1, "sub-linear at the end"
+    assert orbit["rotation_excess_slope"][-1, 2] < 1
+    for name in ("points", "rotation"):
+        plain, cured = again[name][0].mean(0)
+        assert plain[-1] > orbit[name][:, :, 0, -1].mean(1).max()
+        assert cured[-1] < 1.01 * cured[ends.index(8)]
+
+
 def test_the_excess_of_copies_has_the_slopes_of_new_frames(orbit):
     copied = records.find("duplicates_error", "to_449_frames").arrays
     for name in ("points", "rotation"):
