@@ -47,6 +47,7 @@ def by_numpy(query, key):
         "entropy_deficit": np.log(75) + (weights * np.log(weights)).sum(axis=1).mean(),
         "singular_ratio": values[1] / values[0],
         "stable_rank": (values**2).sum() / values[0] ** 2,
+        "distance_from_rank_one": 1 - 75 * (weights.mean(axis=0) ** 2).sum() / (values**2).sum(),
         "frame_mass": mass,
         "reference_mass": weights[25:, :25].sum(axis=1).mean(),
     }
@@ -63,6 +64,9 @@ def test_tokens_are_those_after_each_layer(aggregator):
         variance = ((tokens - mean) ** 2).sum(axis=1).mean()
         spread = np.sqrt(variance) / np.linalg.norm(mean)
         assert arrays["spread"][layer] == pytest.approx(spread, rel=FLOAT64_NETWORK)
+        variances = np.linalg.svd(tokens - mean, compute_uv=False) ** 2 / len(tokens)
+        found = arrays["token_variances"][layer]
+        np.testing.assert_allclose(found, variances, rtol=0, atol=FLOAT64_NETWORK)
 
 
 def test_chosen_heads_come_in_the_order_asked_for(aggregator):
@@ -102,3 +106,4 @@ def test_even_attention_has_rank_one_and_no_deficit():
     assert statistics["entropy_deficit"] == pytest.approx(0.0, abs=FLOAT64)
     assert statistics["stable_rank"] == pytest.approx(1.0, abs=FLOAT64)
     assert statistics["singular_ratio"] == pytest.approx(0.0, abs=FLOAT64)
+    assert statistics["distance_from_rank_one"] == pytest.approx(0.0, abs=FLOAT64)

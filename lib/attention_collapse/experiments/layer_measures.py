@@ -12,6 +12,8 @@ from attention_collapse.experiments.experiment import Report, silent
 from attention_collapse.experiments.random_weights import token_statistics
 from attention_collapse.measure import attention_maps
 from attention_collapse.measure.leading_values import leading_singular_values
+from attention_collapse.measure.spectrum import distance_from_rank_one
+from attention_collapse.measure.spread import covariance_eigenvalues
 from attention_collapse.tokens import TokenLayout
 from attention_collapse.vggt import AggregatorConfig, Watch
 from attention_collapse.vggt.observation import attention_weights
@@ -25,11 +27,13 @@ AXES = {
     "singular_ratio": _HEAD_AXES,
     "singular_ratio_error": _HEAD_AXES,
     "stable_rank": _HEAD_AXES,
+    "distance_from_rank_one": _HEAD_AXES,
     "reference_mass": _HEAD_AXES,
     "frame_mass": (*_HEAD_AXES, "query_frame", "key_frame"),
     "mean_cosine": _TOKEN_AXES,
     "participation_ratio": _TOKEN_AXES,
     "spread": _TOKEN_AXES,
+    "token_variances": (*_TOKEN_AXES, "direction"),
     "heads": ("head",),
 }
 """Every result and the names of its axes."""
@@ -82,7 +86,8 @@ class LayerMeasures:
             self._query = None
             self._append({key: np.stack([row[key] for row in by_head]) for key in by_head[0]})
         else:
-            self._append(token_statistics(tensor[0]))
+            variances = covariance_eigenvalues(tensor[0]).cpu().numpy()
+            self._append(token_statistics(tensor[0]) | {"token_variances": variances})
             self._report(f"{name.removesuffix('.output')} measured")
 
     def _append(self, row: Mapping[str, np.ndarray | float]) -> None:
@@ -111,6 +116,7 @@ def head_statistics(
         "singular_ratio": leading.ratio,
         "singular_ratio_error": leading.ratio_error,
         "stable_rank": (torch.linalg.vector_norm(attention) / leading.values[0]).square(),
+        "distance_from_rank_one": distance_from_rank_one(attention),
         "reference_mass": mass[1:, 0].mean(),
         "frame_mass": mass,
     }

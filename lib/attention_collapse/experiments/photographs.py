@@ -2,7 +2,7 @@
 
 Any network, with trained weights or without, is watched while up to eight images pass through it.
 Each global layer gives the entropy, the spectrum and the frames of each head's attention, and how
-far the tokens are spread. The attention of one head at a time is in memory, in float64: 1.3 GB with
+far the tokens are spread. The attention of one head at a time is in memory, in float64: 1.7 GB with
 what its measures need beside it, for eight images of 392 x 518 pixels. A reader's photographs go
 into a record as numbers only.
 """
@@ -29,7 +29,7 @@ from attention_collapse.vggt import (
 )
 from attention_collapse.vggt.aggregator_input import image_layout
 
-REVISION = 1
+REVISION = 2
 
 FEWEST_FRAMES = 2
 MOST_FRAMES = 8
@@ -156,10 +156,11 @@ def measure_photographs(
     Returns:
         Arrays by name. For each layer and head: ``entropy_deficit`` :math:`\ln N - H`, nats;
         ``singular_ratio`` :math:`\sigma_2 / \sigma_1` and ``singular_ratio_error``, a bound on its
-        error; ``stable_rank``; ``reference_mass``, the attention that tokens of the other frames
-        pay to the first, :math:`1/S` if they pay it evenly; ``frame_mass``, the same between all
-        frames. For each layer: ``mean_cosine``, ``participation_ratio`` and ``spread`` of the
-        tokens after it. And ``heads``, those measured.
+        error; ``stable_rank``; ``distance_from_rank_one``; ``reference_mass``, the attention that
+        tokens of the other frames pay to the first, :math:`1/S` if they pay it evenly;
+        ``frame_mass``, the same between all frames. For each layer: ``mean_cosine``,
+        ``participation_ratio``, ``spread`` and ``token_variances``, the spectrum of the covariance,
+        of the tokens after it. And ``heads``, those measured.
 
     Raises:
         ValueError: The images have a wrong shape, number or pixels, or a head does not exist.
