@@ -127,7 +127,7 @@ def test_the_fourth_network_shares_tf32_and_lies_above_too(ranges, seeds, fourth
         assert abs(change) < error, "at eight frames it is as good as the first"
 
 
-def test_the_excess_begins_later_and_grows_super_linearly_later(ranges):
+def test_the_excess_begins_later_and_its_slopes_do_not_tell_the_two_ranges_apart(ranges, fourth):
     for name in COMPARED:
         both = excess(ranges[name])
         assert (both[0, :, : EIGHT + 1] == 0).all()
@@ -141,6 +141,10 @@ def test_the_excess_begins_later_and_grows_super_linearly_later(ranges):
         assert first.low[-1] < 1 < first.high[-1], name
         assert (second.value > 1.5).all(), name
         assert second.low[-1] > 1.4, name
+        window = FRAMES.index(256)
+        _, low, high = fourth[f"{name}_excess_slope"][window]
+        assert low < second.high[-1], name
+        assert second.low[-1] < high, "their intervals meet"
 
 
 # Where the same excess lies
@@ -198,6 +202,17 @@ def test_the_share_falls_less_and_in_two_layers_the_same_excess_goes_with_less(r
     assert (wide[-1, :2] < 0.7 * held[:, :2]).all(), "in layers 1 and 2"
     least = (1 - RECORDED_SHARE_AGAIN) * held.min(0)
     assert (wide[-1, 2:] > least[2:]).all(), "in the others it is not below them"
+
+
+def test_the_share_of_the_fourth_network_reads_otherwise(ranges, fourth):
+    wide = ranges["reference_mass"][1, 0].mean(-1)
+    own = fourth["reference_mass"][0, 0, : len(FRAMES)].mean(-1)
+    more = wide[EIGHT] / wide[-1] > own[EIGHT] / own[-1]
+    assert list(np.flatnonzero(more)) == [4], "in layer 5 it falls by less in the fourth"
+    aim = excess(ranges["rotation"])[1].mean(0)[-1:]
+    place = np.log(same_excess(fourth["rotation"][0][..., : len(FRAMES)], aim)).item()
+    held = [np.exp(np.interp(place, np.log(FRAMES), np.log(layer))) for layer in own.T]
+    assert list(np.flatnonzero(np.array(held) > wide[-1])) == [0, 1, 2, 3, 4]
 
 
 # The bias and the price

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from attention_collapse import records
+from attention_collapse.experiments.error_slopes import error_slopes
 from attention_collapse.figures.scene_means import mean_and_error
 from tolerances import COPIED_POINTS, COPIED_ROTATION, KEPT_ODDS, PROPORTIONAL_SHARE
 
@@ -209,21 +210,48 @@ def test_the_error_as_a_whole_grows_no_faster_than_the_frames(orbit):
     assert orbit["points_slope"][0, :, 2].max() > 1
 
 
-def test_a_fourth_network_grows_super_linearly_later_and_as_a_whole(orbit):
-    again = records.find("orbit_error", "again_to_2048_frames").arrays
-    ends = list(again["frames"])
+@pytest.fixture(scope="module")
+def fourth():
+    return records.find("orbit_error", "again_to_2048_frames").arrays
+
+
+def test_a_fourth_network_grows_super_linearly_later_and_as_a_whole(orbit, fourth):
+    ends = list(fourth["frames"])
     middle = slice(ends.index(256), ends.index(1024))
-    whole, grown = again["rotation_slope"][0], again["rotation_excess_slope"]
+    whole, grown = fourth["rotation_slope"][0], fourth["rotation_excess_slope"]
     for slopes in (whole, grown):
         assert (slopes[middle, 1] > 1).all(), "with all of their intervals"
-    assert again["points_slope"][0, :, 0].max() < 1.1
+    between = slice(ends.index(64), ends.index(256))
+    assert ((grown[between, 1] < 1) & (grown[between, 2] > 1)).all(), "open from 64 to 256"
+    assert fourth["points_slope"][0, :, 0].max() < 1.1
     assert (orbit["rotation_slope"][0, :, 0] < 1).all(), "in none of the windows of the three"
-    assert grown[-1, 2] < 1, "sub-linear at the end"
-    assert orbit["rotation_excess_slope"][-1, 2] < 1
+
+
+def test_what_all_four_networks_share(orbit, fourth):
+    ends = list(fourth["frames"])
+    own = np.concatenate([study["rotation"] for study in (orbit, fourth)])
+    for each in own:
+        slopes = error_slopes((each[:, 0] - each[:, 1])[None], fourth["frames"])
+        assert (slopes.low[ends.index(16) : ends.index(64)] > 1).all(), "super-linear at first"
+        assert slopes.high[-1] < 1, "sub-linear at last"
     for name in ("points", "rotation"):
-        plain, cured = again[name][0].mean(0)
-        assert plain[-1] > orbit[name][:, :, 0, -1].mean(1).max()
-        assert cured[-1] < 1.01 * cured[ends.index(8)]
+        plain = fourth[name][0, :, 0].mean(0)
+        assert plain[-1] > orbit[name][:, :, 0, -1].mean(1).max(), "the fourth is worst"
+        for study in (orbit, fourth):
+            assert (study[name][:, :, 1, -1].mean(1) < 1.01 * study[name][:, :, 0, 2].mean(1)).all()
+
+
+def test_alignment_leaves_more_in_the_fourth_network(orbit, fourth):
+    def left(study, at=-1):
+        raw, best = (
+            study[name][:, :, 0, at].mean(1) - study[name][:, :, 1, at].mean(1)
+            for name in ("points", "aligned_points")
+        )
+        return best / raw
+
+    assert left(orbit).max() < 0.42 < 0.75 < left(fourth)[0]
+    poses = [study["pose_accuracy"][:, :, 0, -1].mean(1) for study in (orbit, fourth)]
+    assert poses[0].min() > 0.8 > 0.4 > poses[1][0]
 
 
 def test_the_excess_of_copies_has_the_slopes_of_new_frames(orbit):
