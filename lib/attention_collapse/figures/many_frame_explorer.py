@@ -81,7 +81,7 @@ def draw_many_frames(
     bars.set_ylim(10.0 ** np.floor(np.log10(100 * least_share)), 100)
     _draw_layers(bars, 100 * shares)
     bars.set_title("b  reference frame (%)")
-    style.label_logarithm(bars.yaxis)
+    style.label_logarithm(bars.yaxis, narrow=True)
     ranks.set_ylim(0, 1)
     _draw_layers(ranks, ratios)
     ranks.set_title("c  σ₂/σ₁")

@@ -52,7 +52,12 @@ function layerPanel({ name, letter, title, hint, values, show, axis }) {
       ...layerAxes(x, y, { marks, label, layers }),
       ...now.map((value, index) => bar("now", x, y, index + 1, value)),
       ...trained.map((value, index) => bar("trained", x, y, index + 1, value)),
-      ...now.map((value, index) => barLabel(show(value), x, y, index + 1, value)),
+      ...now.map((value, index) =>
+        text(show(value), x.position(index + 1), labelHeight(y, value, trained[index]), {
+          class: "bar-label",
+          "text-anchor": "middle",
+        }),
+      ),
       ...(absent ? [text(absent, middle, height / 2, { class: "absent", "text-anchor": "middle" })] : []),
     );
     const said = absent ?? now.map((value, index) => `layer ${index + 1} ${show(value)}`).join(", ");
@@ -87,8 +92,8 @@ function bar(name, x, y, layer, value) {
   return shape("rect", { class: `bar ${name}`, x: left, y: top, width: right - left, height });
 }
 
-const barLabel = (label, x, y, layer, value) =>
-  text(label, x.position(layer), y.position(value) - 4, {
-    class: "bar-label",
-    "text-anchor": "middle",
-  });
+/** Above a bar, and above its outline where that would run through the number. */
+function labelHeight(y, now, trained) {
+  const [top, outline] = [y.position(now), y.position(trained)];
+  return (top - outline < LINE ? Math.min(top, outline) : top) - 4;
+}
