@@ -63,7 +63,7 @@ function plotOf(label) {
   const size = () => {
     if (known) return known;
     const box = svg.parentElement.getBoundingClientRect();
-    const [width, height] = [Math.max(box.width, 240), Math.max(box.height, 120)]; // while hidden
+    const [width, height] = [Math.max(box.width, 160), Math.max(box.height, 120)]; // while hidden
     svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
     return (known = { width, height });
   };
