@@ -124,6 +124,9 @@ class TestShown:
         assert many_frame_explorer(frames=64).shown_ratios() == "recorded to 16 frames"
         with_bias = many_frame_explorer(frames=16, treatment="bias").shown_ratios()
         assert with_bias == "not recorded with the bias"
+        for frames, place in ((4, 1), (8, 2)):
+            no_bias_yet = many_frame_explorer(frames=frames, treatment="bias").shown_ratios()
+            assert_equal(no_bias_yet, ratio[[place, 2]])
 
 
 class TestFit:

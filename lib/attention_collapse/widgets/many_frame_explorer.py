@@ -103,8 +103,11 @@ class ManyFrameExplorer(BookWidget):
         return shares[[self.frame_counts.index(n) for n in (self.frames, self.trained_frames)]]
 
     def shown_ratios(self) -> Float[np.ndarray, "2 layer"] | str:
-        """Singular ratios alike, or the words on why there are none."""
-        if self.treatment != "none":
+        """Singular ratios alike, or the words on why there are none.
+
+        Up to the frames of training the bias is zero.
+        """
+        if self.treatment != "none" and self.frames > self.trained_frames:
             return "not recorded with the bias"
         if self.frames not in self.ratio_frame_counts:
             return f"recorded to {self.ratio_frame_counts[-1]} frames"

@@ -10,6 +10,7 @@ STATES = [
     {"frames": 2, "treatment": "none"},
     {"frames": 16, "treatment": "none"},
     {"frames": 64, "treatment": "none"},
+    {"frames": 8, "treatment": "bias"},
     {"frames": 64, "treatment": "bias"},
 ]
 

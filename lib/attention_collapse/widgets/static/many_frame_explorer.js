@@ -21,10 +21,14 @@ function requireDrawable({ frame_counts: counts, frames, treatment }) {
   );
 }
 
-/** Singular ratios by layer, now and in training, or the words on why there are none. */
+/**
+ * Singular ratios by layer, now and in training, or the words on why there are none.
+ * Up to the frames of training the bias is zero.
+ */
 function ratiosOf({ treatment, frames, trained_frames, ...traits }) {
   const { ratio_frame_counts: counts, singular_ratios: ratios } = traits;
-  if (treatment !== "none") return { absent: "not recorded with the bias" };
+  const biased = treatment !== "none" && frames > trained_frames;
+  if (biased) return { absent: "not recorded with the bias" };
   if (!counts.includes(frames)) return { absent: `recorded to ${counts.at(-1)} frames` };
   return { now: ratios[counts.indexOf(frames)], trained: ratios[counts.indexOf(trained_frames)] };
 }
