@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ import torch
 
 from attention_collapse.training import Batch, NonFiniteLoss, Run, TrainingConfig, train
 from attention_collapse.training.checkpoints import CHECKPOINT, save_checkpoint
+from attention_collapse.training.gradients import set_gradients
 from attention_collapse.training.loop import gradients_of
 
 Source = Callable[[int], Batch]
@@ -78,6 +80,45 @@ def test_a_resumed_run_ends_with_the_same_bits(config, source, tmp_path: Path, s
     assert same(whole, resumed)
     assert [line[0] for line in resumed.curve] == [2, 4, 6, 8, 10]
     assert resumed.commands == ["start", "resume"]
+
+
+NO_GPU = not torch.cuda.is_available()
+ON_GPU = pytest.param(
+    "cuda", marks=[pytest.mark.gpu, pytest.mark.skipif(NO_GPU, reason="needs a GPU")]
+)
+
+
+@pytest.mark.parametrize("device", ["cpu", ON_GPU])
+def test_a_resumed_run_has_the_state_of_its_checkpoint(config, source, tmp_path: Path, device: str):
+    """Weights, momenta and averages: bit by bit, and where they were."""
+    request = {"seed": 0, "steps": 8, "folder": tmp_path, "device": device}
+    first = Run.open(config, **request)
+
+    def batch(step: int) -> Batch:
+        if step == 4:
+            raise Stopped
+        return Batch.of([tensor.to(device) for tensor in source(step).tensors()])
+
+    gradients = partial(set_gradients, first.network, config=config)
+    with pytest.raises(Stopped):
+        train(first, batch, gradients=gradients, report=lambda line: None)
+    resumed = Run.open(config, **request, resume=True)
+    assert same(first, resumed)
+    assert resumed.step == first.step == 4
+    before, after = (tensors_of(run.optimisation.state_dict()) for run in (first, resumed))
+    assert len(before) == len(after) > 3
+    for one, other in zip(before, after, strict=True):
+        assert one.device == other.device
+        assert torch.equal(one, other)
+
+
+def tensors_of(state: object) -> list[torch.Tensor]:
+    """All that a nested state holds, in order."""
+    if isinstance(state, torch.Tensor):
+        return [state]
+    inside = state.values() if isinstance(state, dict) else state
+    nested = isinstance(state, dict | list | tuple)
+    return [each for value in inside for each in tensors_of(value)] if nested else []
 
 
 def test_time_is_that_of_all_commands(config, source, tmp_path: Path):
