@@ -242,7 +242,7 @@ def test_the_times_are_as_described(record):
     *earlier, again, wide, scalable = (each.arrays["seconds"] for each in runs)
     assert scalable < 570
     assert 595 < wide < 600 < earlier[2] < min(earlier[:2])
-    assert 595 < again < 600, "ten minutes, without a second to spare"
+    assert 598 < again < 599, "ten minutes, with a second to spare"
     assert [each.numerics["tf32"] for each in runs] == [False] * 3 + [True] * 3
     assert runs[3].config == record.config
     for run, preset in zip(runs[4:], ("mini_wide", "mini_scalable"), strict=True):

@@ -10,6 +10,7 @@ from attention_collapse import scenes
 from attention_collapse.experiments import merging_depth, random_weights
 from attention_collapse.experiments.layer_steps import random_network
 from attention_collapse.experiments.merging_depth import Config
+from attention_collapse.measure.spread import covariance_eigenvalues
 from attention_collapse.merging.attention import MergeRule
 from attention_collapse.merging.grouping import ReusedGrouping
 from attention_collapse.merging.reducer import MergeReducer
@@ -59,7 +60,8 @@ def test_a_merged_network_is_one_whose_reducer_uses_its_first_groups_again(
     place = merging_depth.REFERENCES.index(reference), merging_depth.WEIGHTINGS.index(weighting), 1
     for layer in range(SMALL.depth):
         tokens = output.layers[layer][0, ..., 16:].flatten(0, 1)
-        expected = random_weights.token_statistics(tokens)["spread"]
+        variances = covariance_eigenvalues(tokens)
+        expected = random_weights.token_statistics(tokens, variances)["spread"]
         assert arrays["spread"][(*place, layer)] == pytest.approx(expected, rel=FLOAT64_NETWORK)
 
 

@@ -86,8 +86,9 @@ class LayerMeasures:
             self._query = None
             self._append({key: np.stack([row[key] for row in by_head]) for key in by_head[0]})
         else:
-            variances = covariance_eigenvalues(tensor[0]).cpu().numpy()
-            self._append(token_statistics(tensor[0]) | {"token_variances": variances})
+            variances = covariance_eigenvalues(tensor[0])
+            kept = {"token_variances": variances.cpu().numpy()}
+            self._append(token_statistics(tensor[0], variances) | kept)
             self._report(f"{name.removesuffix('.output')} measured")
 
     def _append(self, row: Mapping[str, np.ndarray | float]) -> None:

@@ -156,7 +156,8 @@ class GlobalLayers:
             self._heads.append(head_statistics(self._query[0], tensor[0, self._observed]))
             self._query = None
         elif point == "output":
-            self._tokens.append(token_statistics(tensor[0]))
+            variances = spread.covariance_eigenvalues(tensor[0])
+            self._tokens.append(token_statistics(tensor[0], variances))
 
     def results(self) -> dict[str, np.ndarray]:
         """Statistics by name: ``[layer, head]``, ``[layer, head, value]`` or ``[layer]``."""
@@ -221,19 +222,24 @@ def _pad(values: Tensor) -> Tensor:
     return torch.nn.functional.pad(values, (0, SHOWN_VALUES - len(values)))
 
 
-def token_statistics(tokens: Float[Tensor, "token width"]) -> dict[str, float]:
+def token_statistics(
+    tokens: Float[Tensor, "token width"], variances: Float[Tensor, "width"]
+) -> dict[str, float]:
     """Mean cosine, participation ratio and spread of tokens.
 
     The spread is the root of the trace of the covariance over the norm of the mean: the
     distance to a Dirac measure relative to its position.
 
+    Args:
+        tokens: Of one layer.
+        variances: Eigenvalues of their covariance, as from ``covariance_eigenvalues``.
+
     Home section: *The phenomenon*.
     """
-    eigenvalues = spread.covariance_eigenvalues(tokens)
-    relative = eigenvalues.sum().sqrt() / tokens.mean(dim=0).norm()
+    relative = variances.sum().sqrt() / tokens.mean(dim=0).norm()
     return {
         "mean_cosine": float(spread.mean_cosine(tokens)),
-        "participation_ratio": float(spread.participation_ratio(eigenvalues)),
+        "participation_ratio": float(spread.participation_ratio(variances)),
         "spread": float(relative),
     }
 
